@@ -63,9 +63,7 @@ class Levels:
             raise InvalidSetting(f"Beta must be a ratio above 0, or absent to turn promotion off, not {self.beta}.")
 
     @classmethod
-    def geometric(
-        cls, count: int = 10, first_s: float = 0.25, ratio: float = 2.0, beta: float | None = None
-    ) -> Self:
+    def geometric(cls, count: int = 10, first_s: float = 0.25, ratio: float = 2.0, beta: float | None = None) -> Self:
         """``count`` levels whose ranges grow by ``ratio`` from ``first_s`` seconds.
 
         Each quantum is its range's width: a call that used up its quantum has then attained at least the service of
@@ -205,7 +203,6 @@ def measured(call: Queued, *, now: float) -> tuple[float, float]:
     return closed.service_s, closed.wait_s
 
 
-
 def _closed(call: Queued, now: float) -> Queued:
     spent_s = max(0.0, now - call.since)
     if call.running:
@@ -216,6 +213,4 @@ def _closed(call: Queued, now: float) -> Queued:
             share_service_s=call.share_service_s + spent_s,
             quantum_left_s=max(0.0, call.quantum_left_s - spent_s),
         )
-    return replace(
-        call, since=now, wait_s=call.wait_s + spent_s, share_wait_s=call.share_wait_s + spent_s
-    )
+    return replace(call, since=now, wait_s=call.wait_s + spent_s, share_wait_s=call.share_wait_s + spent_s)

@@ -134,9 +134,7 @@ def arrive(program: Program, call: CallId, *, fence: int, now: float, lease_s: f
     known = program.threads.get(call)
     if known is not None:
         return program, known
-    thread = Call(
-        id=call, fence=fence, arrived_at=now, inherited_s=program.critical_path_s, lease_until=now + lease_s
-    )
+    thread = Call(id=call, fence=fence, arrived_at=now, inherited_s=program.critical_path_s, lease_until=now + lease_s)
     arrived = replace(
         program,
         calls=program.calls + 1,

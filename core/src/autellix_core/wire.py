@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import NotRequired, Self, TypedDict
+from typing import Any, NotRequired, Self, TypedDict
 
 from autellix_core import program as programs
 from autellix_core.errors import MalformedReport
@@ -260,7 +260,7 @@ class Report:
             raise MalformedReport(f"The engine's report is not an object but {given!r}.")
         read: dict[str, str | float | int] = {}
         for field in fields(cls):
-            value = given.get(field.name)
+            value: Any = given.get(field.name)
             if field.type is str:
                 good = isinstance(value, str)
             else:
@@ -296,7 +296,5 @@ def session_json(program: Program, *, policy: Policy, levels: Levels) -> Session
         "output_tokens": program.output_tokens,
         "created_at": timestamp(program.created_at),
         "last_arrival_at": None if program.last_arrival_at is None else timestamp(program.last_arrival_at),
-        "last_completion_at": (
-            None if program.last_completion_at is None else timestamp(program.last_completion_at)
-        ),
+        "last_completion_at": (None if program.last_completion_at is None else timestamp(program.last_completion_at)),
     }
