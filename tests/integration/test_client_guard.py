@@ -8,9 +8,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import client_process_trees as trees
 import pytest
 
+import client_process_trees as trees
 from autellix import guard
 
 NAMES = ("polite-1", "deaf-1", "runaway-1", "runaway-2")

@@ -1,18 +1,16 @@
 """What can go wrong for a user of this package; every message is a sentence that says what to do.
 
-    AutellixError
-    ├── GatewayError            of a gateway that is somebody else's
-    │   ├── GatewayUnreachable      nothing answered there
-    │   └── GatewayRefused          it answered with an error: `status`, `code`
-    ├── StackError              of the stack that `autellix up` starts on this machine
-    │   ├── PartMissing             a program that it needs is not installed
-    │   ├── PortInUse
-    │   ├── PartEnded               a part ended by itself: `part`, `last_lines`
-    │   └── NotReady                a part did not become ready in time
-    └── ProgramFailed           an agent program of the demo did not get its answers
+AutellixError
+├── GatewayError            of a gateway that is somebody else's
+│   ├── GatewayUnreachable      nothing answered there
+│   └── GatewayRefused          it answered with an error: `status`, `code`
+├── StackError              of the stack that `autellix up` starts on this machine
+│   ├── PartMissing             a program that it needs is not installed
+│   ├── PortInUse
+│   ├── PartEnded               a part ended by itself: `part`, `last_lines`
+│   └── NotReady                a part did not become ready in time
+└── ProgramFailed           an agent program of the demo did not get its answers
 """
-
-# ruff: noqa: N818  (the names say what happened; the tree above says that they are errors)
 
 from __future__ import annotations
 

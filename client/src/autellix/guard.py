@@ -94,7 +94,7 @@ def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
             if os.getppid() != guard:  # it died before the line above
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=die_with_the_guard)  # noqa: S603, PLW1509
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=die_with_the_guard)  # noqa: S603
 
 
 def _watch(command: int, signals: int) -> int | None:
