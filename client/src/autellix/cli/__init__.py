@@ -1,0 +1,5 @@
+"""The `autellix` command."""
+
+from autellix.cli.app import app
+
+__all__ = ["app"]
