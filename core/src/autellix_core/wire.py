@@ -91,7 +91,8 @@ class ErrorCode(StrEnum):
     TOO_MANY_SESSIONS = "too_many_sessions"
     NO_ENGINE = "no_engine"
     ENGINE_FAILED = "engine_failed"
-    TABLE_AWAY = "table_away"
+    ENGINE_SILENT = "engine_silent"
+    INVALID_API_KEY = "invalid_api_key"
     INTERNAL = "internal_error"
 
 

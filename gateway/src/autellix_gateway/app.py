@@ -1,0 +1,113 @@
+"""Puts the gateway together: one object of each kind, built once and handed down."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from autellix_gateway.api import errors
+from autellix_gateway.api.health import health_routes
+from autellix_gateway.api.inference import inference_routes
+from autellix_gateway.api.observed import Observed
+from autellix_gateway.api.sessions import session_routes
+from autellix_gateway.calls.accounts import Accounts
+from autellix_gateway.calls.forwarding import Calls
+from autellix_gateway.engines.registry import Engines
+from autellix_gateway.engines.transport import HttpTransport
+from autellix_gateway.identity import Identities, SessionTokens
+from autellix_gateway.metrics import Metrics
+from autellix_gateway.settings import Settings
+from autellix_gateway.table.fallback import FallbackTable
+
+__all__ = ["create_app"]
+
+_LOG = logging.getLogger(__name__)
+_PROBE_S = 1.0
+
+
+def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTransport) -> FastAPI:
+    """The application. It owns what it is given: table and transport are closed when it shuts down."""
+    metrics = Metrics()
+    engines = Engines(settings.engines, transport)
+    tokens = SessionTokens(
+        [secret.get_secret_value() for secret in settings.session_secrets], ttl_s=settings.session_token_ttl_s
+    )
+    identities = Identities(
+        tokens,
+        session_headers=settings.session_headers,
+        api_keys=[key.get_secret_value() for key in settings.api_keys],
+    )
+    accounts = Accounts(table, transport, metrics, prefill_tokens_per_s=settings.prefill_tokens_per_s)
+    calls = Calls(
+        accounts=accounts,
+        engines=engines,
+        transport=transport,
+        policy=settings.policy,
+        levels=settings.engine_levels(),
+        placement=settings.placement_policy(),
+        metrics=metrics,
+        engine_api_key=settings.engine_api_key.get_secret_value() if settings.engine_api_key else None,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await engines.refresh()
+        chores = [
+            asyncio.create_task(engines.watch(settings.health_interval_s)),
+            asyncio.create_task(_every(settings.lease_s / 4, accounts.renew)),
+            asyncio.create_task(_every(settings.lease_s / 2, lambda: _sweep(table, metrics))),
+            asyncio.create_task(_every(_PROBE_S, table.probe)),
+        ]
+        try:
+            yield
+        finally:
+            for chore in chores:
+                chore.cancel()
+            await asyncio.wait(chores)
+            await accounts.drain(settings.shutdown_s)
+            await table.close()
+            await transport.close()
+
+    app = FastAPI(title="Autellix gateway", lifespan=lifespan)
+    app.add_middleware(Observed, metrics=metrics)
+    errors.install(app)
+    app.include_router(health_routes(engines=engines, degraded=lambda: table.degraded, metrics=metrics))
+    app.include_router(
+        inference_routes(
+            calls=calls,
+            engines=engines,
+            identities=identities,
+            chars_per_token=settings.chars_per_token,
+            max_body_bytes=settings.max_body_bytes,
+        )
+    )
+    app.include_router(
+        session_routes(
+            table=table,
+            accounts=accounts,
+            identities=identities,
+            tokens=tokens,
+            policy=settings.policy,
+            levels=settings.engine_levels(),
+            metrics=metrics,
+        )
+    )
+    return app
+
+
+async def _sweep(table: FallbackTable, metrics: Metrics) -> None:
+    swept = await table.sweep()
+    metrics.swept.labels("calls").inc(swept.calls)
+    metrics.swept.labels("programs").inc(swept.programs)
+
+
+async def _every(interval_s: float, chore: Callable[[], Awaitable[object]]) -> None:
+    """Do a chore again and again until cancelled. One that fails is logged and tried again."""
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            await chore()
+        except Exception:  # noqa: BLE001 - a chore that stopped would be missed only much later
+            _LOG.exception("a chore of the gateway failed")
