@@ -1,0 +1,17 @@
+-- keys: names the keys of a pool. Every script is called with all of them, in this order; they share the hash tag
+-- {pool}, so a pool is one slot of a cluster and each verb is atomic.
+--
+-- KEYS[1] autellix:{pool}:programs  hash  program id -> its row as a map packed with cmsgpack; field names are those
+--                                         of autellix_core.program, absent fields are None
+-- KEYS[2] autellix:{pool}:calls     hash  call id -> program id, for every call under way
+-- KEYS[3] autellix:{pool}:leases    zset  call id by the end of its lease, for every call under way
+-- KEYS[4] autellix:{pool}:settled   zset  call id by when it was settled, until the sweep forgets it
+-- KEYS[5] autellix:{pool}:due       zset  program id by when the sweep has to expire or forget it; none while it has
+--                                         calls under way
+-- KEYS[6] autellix:{pool}:activity  zset  program id by its last activity
+-- KEYS[7] autellix:{pool}:engines   hash  engine id -> how many calls it holds; no field for none
+-- KEYS[8] autellix:{pool}:tenants   hash  tenant -> how many open programs it holds; no field for none
+-- KEYS[9] autellix:{pool}:fence     the last fence given
+--
+-- Stamps are seconds since the epoch as doubles, which Redis and cmsgpack keep exactly.
+local PROGRAMS, CALLS, LEASES, SETTLED, DUE, ACTIVITY, ENGINES, TENANTS, FENCE = unpack(KEYS)
