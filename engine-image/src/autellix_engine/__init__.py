@@ -10,5 +10,6 @@ The rules of scheduling are :mod:`autellix_core`'s; this package translates betw
     __main__ launch  tiny_model   one command that starts an engine
     middleware  state             the API process: headers in, reports and state out
     scheduler                     the engine process: the only file that knows vLLM's scheduler
-    accounts  settings  carrier   one call's time; what can be set; what passes between the two processes
+    ledger  accounts              its calls, and one call's time
+    settings  carrier             what can be set; what passes between the two processes
 """

@@ -13,7 +13,6 @@ from typing import Any
 
 from autellix_core.errors import InvalidSetting
 from autellix_core.priority import Policy
-
 from autellix_engine import launch as launching
 from autellix_engine import tiny_model
 from autellix_engine.launch import TINY, Launch

@@ -18,7 +18,6 @@ from uuid import uuid4
 
 from autellix_core.errors import MalformedReport
 from autellix_core.wire import HEADER_PREFIX, REPORT_HEADER, STATE_PATH, CallHeaders, Report
-
 from autellix_engine.carrier import KEY, pack_call, take_report
 from autellix_engine.state import answer_state
 
@@ -97,10 +96,13 @@ class _Reporter:
                 # A whole response starts when the engine is done with the call.
                 headers.append((REPORT_HEADER.encode(), report.to_json().encode()))
                 message = {**message, "headers": headers}
-        elif message["type"] == "http.response.body" and self._streams and not message.get("more_body", False):
-            if report is not None:
-                message = {**message, "body": message.get("body", b"") + report.to_comment()}
+        elif report is not None and self._ends_stream(message):
+            message = {**message, "body": message.get("body", b"") + report.to_comment()}
         await self._send(message)
+
+    def _ends_stream(self, message: Message) -> bool:
+        last = message["type"] == "http.response.body" and not message.get("more_body", False)
+        return self._streams and last
 
 
 def _ours(scope: Scope) -> dict[str, str]:

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from itertools import pairwise
 from typing import Any, Self
 
 from autellix_core.errors import InvalidSetting
@@ -94,7 +95,7 @@ def _levels(given: Mapping[str, Any], usual: Levels) -> Levels:
     quanta = given.get("quanta_s")
     if quanta is None:
         edges = (0.0, *bounds, math.inf)
-        quanta = [high - low for low, high in zip(edges, edges[1:], strict=False)]
+        quanta = [high - low for low, high in pairwise(edges)]
     beta = given.get("beta", usual.beta)
     return Levels(
         bounds_s=bounds,

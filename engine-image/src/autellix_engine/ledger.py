@@ -1,0 +1,150 @@
+"""The calls inside one engine: where each request stands in the queues, and what its call's account says.
+
+Bookkeeping only. It sees of vLLM's requests what any engine's have (an id, tokens, sampling parameters), and never
+touches vLLM's queues; that is :mod:`scheduler`'s.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from autellix_core.levels import Queued
+from autellix_core.priority import entry_service
+from autellix_core.queues import Queues
+from autellix_core.wire import AbortedJSON, EngineStateJSON
+from autellix_engine.accounts import Account
+from autellix_engine.carrier import carried, pack_report
+from autellix_engine.settings import Settings
+
+__all__ = ["Ledger"]
+
+_MOST_IDLE_ACCOUNTS = 4096
+"""Accounts kept of calls that have no request in the engine: a beam search sends its next ones shortly after."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A request of vLLM's and the call that it belongs to."""
+
+    request: Any
+    account: Account
+    exchange: str
+    prefilled: bool = False
+    """Its cached prompt tokens are in the account."""
+
+
+class Ledger:
+    """All calls of one engine. ``now`` is always seconds of the scheduler's clock."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.queues = Queues(settings.levels)
+        self._settings = settings
+        self._entries: dict[str, _Entry] = {}
+        self._accounts: OrderedDict[str, Account] = OrderedDict()
+        self._aborted: OrderedDict[str, AbortedJSON] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def request(self, call: Queued) -> Any:
+        """vLLM's request of a call in the queues."""
+        return self._entries[call.id].request
+
+    def enter(self, request: Any, *, now: float) -> Queued:
+        """A new request: at its program's level (Algorithm 1, entry of a call)."""
+        extra = request.sampling_params.extra_args if request.sampling_params is not None else None
+        call = carried(extra, request=request.request_id, policy=self._settings.policy)
+        headers = call.headers
+        account = self._accounts.get(call.exchange) or Account(headers=headers, since=now)
+        entry = _Entry(request, account, call.exchange)
+        queued = self.queues.enter(
+            request.request_id,
+            entry_service(headers.policy, critical_path_s=headers.service_s, service_s=headers.service_s),
+            now=now,
+            policy=headers.policy,
+            program_wait_s=headers.program_wait_s,
+            program_service_s=headers.program_service_s,
+        )
+        self._entries[request.request_id] = entry
+        self._accounts[call.exchange] = account
+        account.arrive(prompt_tokens=request.num_prompt_tokens, level=queued.level, now=now)
+        return queued
+
+    def started(self, request_id: str, *, now: float) -> None:
+        """The request came into the batch; of one that is in it, or is unknown, nothing changes."""
+        entry = self._entries.get(request_id)
+        if entry is not None and not self.queues[request_id].running:
+            self.queues.started(request_id, now=now)
+            entry.account.start(now=now)
+
+    def preempted(self, request_id: str, *, now: float) -> None:
+        """The request was put back; of one that is waiting, or is unknown, nothing changes."""
+        entry = self._entries.get(request_id)
+        if entry is not None and self.queues[request_id].running:
+            self.queues.preempted(request_id, now=now)
+            entry.account.put_back(now=now)
+
+    def produced(self, output: Any, *, now: float) -> None:
+        """The request gave an output: attach the report if it ends the call, or may turn out to."""
+        entry = self._entries.get(output.request_id)
+        if entry is None:
+            if output.finish_reason is not None and output.request_id in self._aborted:  # vLLM gave it up
+                kept = self._aborted[output.request_id]["report"]
+                output.kv_transfer_params = pack_report(output.kv_transfer_params, kept)
+            return
+        account, request = entry.account, entry.request
+        account.output_tokens += len(output.new_token_ids)
+        if output.prefill_stats is not None and not entry.prefilled:
+            entry.prefilled = True
+            account.cached_tokens += output.prefill_stats.num_cached_tokens
+        if output.finish_reason is not None and request.is_finished():
+            self._leave(entry, now)
+            report = account.report(now=now)
+        elif request.sampling_params is not None and request.sampling_params.stop:
+            # The API process looks for stop strings: as far as the engine knows, each output may be the last.
+            report = account.report(self.queues[output.request_id], now=now)
+        else:
+            return
+        output.kv_transfer_params = pack_report(output.kv_transfer_params, asdict(report))
+
+    def aborted(self, request_id: str, *, now: float) -> None:
+        """The request was aborted: keep its call's report for whoever asks, since no output can carry it."""
+        entry = self._entries.get(request_id)
+        if entry is None:
+            return
+        self._leave(entry, now)
+        self._aborted[request_id] = {
+            "program": entry.account.headers.program,
+            "report": asdict(entry.account.report(now=now)),
+        }
+        while len(self._aborted) > self._settings.aborted_reports:
+            self._aborted.popitem(last=False)
+
+    def state(self, *, holds: Callable[[Queued], int], kv_usage: float, now: float) -> EngineStateJSON:
+        """What ``GET /autellix/state`` shows. ``holds`` gives the KV blocks of a running call."""
+        resident: dict[str, int] = {}
+        running: list[dict[str, float | int | str]] = []
+        for call in self.queues.running:
+            account, blocks = self._entries[call.id].account, holds(call)
+            program = account.headers.program
+            resident[program] = resident.get(program, 0) + blocks
+            running.append({**asdict(account.report(call, now=now)), "program": program, "blocks": blocks})
+        lengths = self.queues.lengths()
+        return {
+            "policy": self._settings.policy.value,
+            "levels": [{"waiting": waits, "running": runs} for waits, runs in lengths],
+            "running": running,
+            "waiting": sum(waits for waits, _ in lengths),
+            "resident_blocks": resident,
+            "kv_usage": kv_usage,
+            "aborted": list(self._aborted.values()),
+        }
+
+    def _leave(self, entry: _Entry, now: float) -> None:
+        request_id = entry.request.request_id
+        del self._entries[request_id]
+        entry.account.leave(self.queues.leave(request_id), now=now)
+        self._accounts.move_to_end(entry.exchange)
+        while len(self._accounts) > _MOST_IDLE_ACCOUNTS + len(self._entries):
+            self._accounts.popitem(last=False)
