@@ -7,6 +7,7 @@ away. Every count and index is derived from the rows in one place, so none can d
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -50,6 +51,27 @@ class MemoryTable:
 
     def adopt(self, row: Program) -> None:
         """Take over a row, with its threads, as another table has it."""
+        self._put(row)
+
+    def repeat(self, arrival: Arrival, admission: Admission) -> None:
+        """Register a call as another table did, and take over its numbers of the program."""
+        now, ref = self._clock(), admission.ref
+        row = self._rows.get(ref.program) or Program(
+            id=ref.program,
+            tenant=arrival.tenant,
+            model=arrival.model,
+            created_at=now,
+            single_call=arrival.single_call or admission.over_limit,
+        )
+        row = replace(
+            row,
+            critical_path_s=admission.inherited_s,
+            service_s=admission.service_s,
+            wait_s=admission.wait_s,
+            home=admission.home,
+            ended_at=None,
+        )
+        row, _ = transitions.arrive(row, ref.call, fence=ref.fence, now=now, lease_s=self._limits.lease_s)
         self._put(row)
 
     async def start_session(self, program: ProgramId, *, tenant: str, model: str) -> Program:

@@ -1,0 +1,322 @@
+"""Serving on while the shared table is away.
+
+:class:`FallbackTable` stands before a primary table and a local one in memory. While the primary answers, the local
+table repeats what this gateway's calls did there, with the numbers that the primary gave. Once the primary raised
+:class:`TableAway`, that verb and all later ones are answered from the local table without trying the primary, so no
+call waits for it more than once an outage. :meth:`FallbackTable.probe` tries it, reconciles, and switches back.
+
+What stays true:
+
+* A caller's reference is good throughout. The primary's fences are positive, local ones negative, and the reference
+  that a call has on the primary is kept beside its caller's.
+* A call that ended while the primary was away is in the journal; one under way is registered on the primary before
+  the primary is used again. Both go through ``arrive`` and ``complete``, which happen once a call however often they
+  are sent, so a verb that failed may as well have been done.
+* Between the last look at an empty journal and the switch back nothing is awaited, so nothing falls in the gap.
+
+What is lost: journal entries beyond its bound, and calls whose session another gateway ended meanwhile (both counted);
+what a call cost after another gateway swept it; and which replayed calls ran side by side: they are replayed one after
+another, so a critical path may come out longer than it was. A primary that comes back empty starts every program at
+zero; this gateway's calls are registered there again.
+"""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import TypeVar
+
+from autellix_core.program import Call, CallId, EngineId, Measured, Program, ProgramId
+from autellix_gateway.table.journal import Journal, Settled, Started
+from autellix_gateway.table.memory import MemoryTable
+from autellix_gateway.table.protocol import (
+    Admission,
+    Arrival,
+    CallRef,
+    Limits,
+    ProcessTable,
+    Progress,
+    SessionEnded,
+    Swept,
+    TableAway,
+)
+
+__all__ = ["FallbackTable", "Reconciled"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciled:
+    """What a probe told the primary when it was back."""
+
+    entries: int
+    """Calls that ended meanwhile, and sessions that were opened."""
+    dropped: int
+    """Entries that could not be told: see the module's text."""
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """A call of this gateway: its caller's reference, and what it is known by on the primary."""
+
+    arrival: Arrival
+    ref: CallRef
+    there: CallRef | None
+    """None until it is registered there. A fence of 0: the primary settled it, which it may do but once."""
+    is_current: bool
+    """Whether the primary has been told of the call and its engine."""
+
+
+class FallbackTable:
+    """``primary``, and a table in memory for as long as it is away. ``clock`` gives seconds since the epoch."""
+
+    def __init__(
+        self,
+        primary: ProcessTable,
+        limits: Limits,
+        *,
+        clock: Callable[[], float] = time.time,
+        journal_at_most: int = 10_000,
+    ) -> None:
+        self._primary = primary
+        self._limits = limits
+        self._clock = clock
+        self._local = MemoryTable(limits, clock, fences=itertools.count(-1, -1))
+        self._calls: dict[CallId, _UnderWay] = {}
+        self._journal = Journal(journal_at_most)
+        self._ended: set[ProgramId] = set()
+        self._heard_at = clock()
+        self._degraded = False
+
+    @property
+    def degraded(self) -> bool:
+        """Whether verbs are answered without the primary."""
+        return self._degraded
+
+    async def probe(self) -> Reconciled | None:
+        """Try a primary that was away; to be called every few seconds. None if there was nothing to do, or it is still
+        away; otherwise it is in use again."""
+        if not self._degraded and not self._journal:
+            return None
+        try:
+            await self._primary.ping()
+            entries = await self._reconcile()
+        except TableAway:
+            self._leave()
+            return None
+        self._degraded = False  # no await since the last look at the journal
+        self._heard_at = self._clock()
+        return Reconciled(entries=entries, dropped=self._journal.take_dropped())
+
+    async def start_session(self, program: ProgramId, *, tenant: str, model: str) -> Program:
+        try:
+            row = await self._ask(lambda: self._primary.start_session(program, tenant=tenant, model=model))
+        except TableAway:
+            row = await self._local.start_session(program, tenant=tenant, model=model)
+            self._journal.note(Started(program, tenant, model))
+        else:
+            here = self._local.known(program)
+            self._local.adopt(replace(row, threads=MappingProxyType({}) if here is None else here.threads))
+        return row
+
+    async def arrive(self, arrival: Arrival) -> Admission:
+        try:
+            admission = await self._ask(lambda: self._primary.arrive(arrival))
+        except TableAway:
+            admission = await self._local.arrive(arrival)
+            if admission.ref.fence and arrival.call not in self._calls:
+                self._calls[arrival.call] = _UnderWay(arrival, admission.ref, there=None, is_current=False)
+            return admission
+        known = self._calls.get(arrival.call)
+        if known is not None:
+            known.there = admission.ref
+            return replace(admission, ref=known.ref)
+        if admission.ref.fence:
+            # One that the primary registered while another verb found it away is told again when it is back.
+            self._calls[arrival.call] = _UnderWay(arrival, admission.ref, admission.ref, is_current=not self._degraded)
+            self._local.repeat(arrival, admission)
+        return admission
+
+    async def dispatch(self, ref: CallRef, engine: EngineId, *, home: bool) -> None:
+        await self._local.dispatch(ref, engine, home=home)
+        there = self._there(ref)
+        try:
+            if there is not None:
+                await self._ask(lambda: self._primary.dispatch(there, engine, home=home))
+        except TableAway:
+            if (call := self._calls.get(ref.call)) is not None:
+                call.is_current = False
+
+    async def renew(self, calls: Sequence[Progress]) -> Sequence[CallRef]:
+        over = await self._local.renew(calls)
+        try:
+            return await self._ask(lambda: self._renew_there(calls))
+        except TableAway:
+            return over
+
+    async def complete(self, ref: CallRef, measured: Measured) -> bool:
+        return await self._settle(ref, measured, completed=True)
+
+    async def abort(self, ref: CallRef, measured: Measured) -> bool:
+        return await self._settle(ref, measured, completed=False)
+
+    async def end_session(self, program: ProgramId) -> Program | None:
+        row = await self._local.end_session(program)
+        try:
+            return await self._ask(lambda: self._primary.end_session(program))
+        except TableAway:
+            self._ended.add(program)
+            return row
+
+    async def sweep(self) -> Swept:
+        here = await self._local.sweep()
+        for call in [call for call in self._calls if self._local.under_way(call) is None]:
+            del self._calls[call]
+        try:
+            return await self._ask(self._primary.sweep)
+        except TableAway:
+            return here
+
+    async def program(self, program: ProgramId) -> Program | None:
+        try:
+            return await self._ask(lambda: self._primary.program(program))
+        except TableAway:
+            return await self._local.program(program)
+
+    async def programs(self, *, tenant: str | None = None, limit: int = 1000) -> Sequence[Program]:
+        try:
+            return await self._ask(lambda: self._primary.programs(tenant=tenant, limit=limit))
+        except TableAway:
+            return await self._local.programs(tenant=tenant, limit=limit)
+
+    async def ping(self) -> None:
+        """Raises :class:`TableAway` while degraded, without trying the primary: that is what ``probe`` does."""
+        await self._ask(self._primary.ping)
+
+    async def close(self) -> None:
+        await self._primary.close()
+
+    async def _ask(self, verb: Callable[[], Awaitable[_T]]) -> _T:
+        """The primary's answer; :class:`TableAway` at once while it is known to be away."""
+        if self._degraded:
+            raise TableAway("The shared process table is away; calls are served by what this gateway knows itself.")
+        try:
+            answer = await verb()
+        except TableAway:
+            self._leave()
+            raise
+        self._heard_at = self._clock()
+        return answer
+
+    def _leave(self) -> None:
+        self._degraded = True
+        for call in self._calls.values():
+            call.is_current = False
+
+    def _there(self, ref: CallRef) -> CallRef | None:
+        """What a call is known by on the primary; a caller may hold a reference longer than the call is known here."""
+        call = self._calls.get(ref.call)
+        if call is not None:
+            return call.there
+        return ref if ref.fence >= 0 else None
+
+    async def _settle(self, ref: CallRef, measured: Measured, *, completed: bool) -> bool:
+        there, call = self._there(ref), self._calls.pop(ref.call, None)
+        thread, row = self._local.under_way(ref.call), self._local.known(ref.program)
+        settled = await (self._local.complete if completed else self._local.abort)(ref, measured)
+
+        def note() -> None:
+            if call is not None and (there is None or there.fence):
+                engine = thread.engine if thread else None
+                home = row is not None and engine is not None and row.home == engine
+                self._journal.note(Settled(call.arrival, there, engine, home, measured, completed))
+
+        if there is None and not self._degraded:
+            return settled  # its session was ended elsewhere while it ran here: the primary cannot take it
+        try:
+            verb = self._primary.complete if completed else self._primary.abort
+            return await self._ask(lambda: verb(there or ref, measured))
+        except TableAway:
+            note()
+            return settled
+        except asyncio.CancelledError:
+            note()  # it may or may not have been done: probe settles that
+            raise
+
+    async def _renew_there(self, calls: Sequence[Progress]) -> Sequence[CallRef]:
+        """Renew on the primary; returns the callers' references of calls to wind up.
+
+        A call that the primary has no memory of, though it was heard of a moment ago, was lost with its data and is
+        registered again. One that it settled while it could not be renewed goes on unwatched.
+        """
+        remembered = self._is_remembered()
+        asked = [(call, self._there(call.ref)) for call in calls]
+        renewable = [replace(call, ref=there) for call, there in asked if there is not None and there.fence]
+        over = {ref.call for ref in await self._primary.renew(renewable)}
+        to_wind_up = []
+        for call, there in asked:
+            known = self._calls.get(call.ref.call)
+            if there is None or (call.ref.call in over and not (known and remembered and await self._register(known))):
+                to_wind_up.append(call.ref)
+        return to_wind_up
+
+    def _is_remembered(self) -> bool:
+        """Whether the primary still remembers each call that was settled since it was last heard of."""
+        return self._clock() - self._heard_at < self._limits.remember_s - self._limits.lease_s
+
+    async def _reconcile(self) -> int:
+        """Tell the primary everything; returns how many journal entries. Raises :class:`TableAway`."""
+        remembered, entries = self._is_remembered(), 0
+        while True:
+            if self._journal:
+                await self._journal.replay_one(self._primary, remembered=remembered)
+                entries += 1
+            elif (call := next((call for call in self._calls.values() if not call.is_current), None)) is not None:
+                await self._restore(call, remembered=remembered)
+            elif self._ended:
+                program = next(iter(self._ended))
+                await self._primary.end_session(program)
+                self._ended.discard(program)
+            else:
+                return entries
+
+    async def _restore(self, call: _UnderWay, *, remembered: bool) -> None:
+        """Renew or register on the primary a call that is under way."""
+        call.is_current = True  # a dispatch that comes meanwhile says otherwise
+        thread = self._local.under_way(call.ref.call)
+        try:
+            if call.there is None:
+                await self._register(call)
+            elif call.there.fence:
+                so_far = thread or Call(call.ref.call, 0, 0.0, 0.0, 0.0)
+                over = await self._primary.renew([Progress(call.there, so_far.wait_s, so_far.service_s)])
+                if over and remembered:
+                    await self._register(call)
+                elif over and not await self._is_under_way(call.there):
+                    call.there = replace(call.there, fence=0)
+        except TableAway:
+            call.is_current = False
+            raise
+
+    async def _is_under_way(self, there: CallRef) -> bool:
+        row = await self._primary.program(there.program)
+        return row is not None and there.call in row.threads
+
+    async def _register(self, call: _UnderWay) -> bool:
+        """Register a call on the primary; whether it is under way there under a reference it did not have before."""
+        before = call.there
+        try:
+            admission = await self._primary.arrive(call.arrival)
+        except SessionEnded:
+            self._journal.drop()
+            call.there = None
+            return False
+        call.there = admission.ref
+        thread, row = self._local.under_way(call.ref.call), self._local.known(call.ref.program)
+        if thread is not None and thread.engine is not None and admission.ref.fence:
+            home = row is not None and row.home == thread.engine
+            await self._primary.dispatch(admission.ref, thread.engine, home=home)
+        return admission.ref.fence not in (0, before.fence if before else 0)
