@@ -51,30 +51,22 @@ def select(
     admit: list[Queued] = []
     preempt: list[Queued] = []
     worst = iter(running)
-    looked_at: list[Queued] = []  # worse calls that were considered for an earlier one and not yet displaced
     slots, units = room.slots, room.units
     for call in waiting:
         need = needs(call)
-        chosen = 0
-        would_slots, would_units = slots, units
-        while would_slots < 1 or would_units < need:
-            if len(preempt) + chosen >= most_preemptions:
+        leaving: list[Queued] = []
+        while slots < 1 or units < need:
+            if len(preempt) + len(leaving) >= most_preemptions:
                 break
-            if chosen == len(looked_at):
-                further = next(worst, None)
-                if further is None:
-                    break
-                looked_at.append(further)
-            victim = looked_at[chosen]
-            if victim.level <= call.level:
+            victim = next(worst, None)
+            if victim is None or victim.level <= call.level:
                 break
-            would_slots += 1
-            would_units += holds(victim)
-            chosen += 1
-        if would_slots < 1 or would_units < need:
-            break  # "until the engine cannot fit the next call"
-        preempt += looked_at[:chosen]
-        del looked_at[:chosen]
-        slots, units = would_slots - 1, would_units - need
+            leaving.append(victim)
+            slots += 1
+            units += holds(victim)
+        if slots < 1 or units < need:
+            break  # "until the engine cannot fit the next call"; nobody leaves for it
+        preempt += leaving
+        slots, units = slots - 1, units - need
         admit.append(call)
     return Selection(admit=tuple(admit), preempt=tuple(preempt))

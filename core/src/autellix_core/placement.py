@@ -132,16 +132,14 @@ def place(
     if not engines:
         raise NoEngine("No engine is ready to take a call; wait for one to start, or add one.")
     least = min(engines, key=lambda engine: (engine.calls, engine.id != home, engine.id))
-    match policy:
-        case Local():
-            return _local(policy, engines, least, tokens, home)
-        case LeastUsed():
-            return Placement(least.id, Reason.LEAST_USED, home=home is None)
-        case RoundRobin():
-            in_order = sorted(engines, key=lambda engine: engine.id)
-            return Placement(in_order[turn % len(in_order)].id, Reason.ROUND_ROBIN, home=home is None)
-        case LowestCost():
-            return _lowest_cost(policy, engines, tokens, home, cached_tokens)
+    if isinstance(policy, Local):
+        return _local(policy, engines, least, tokens, home)
+    if isinstance(policy, LowestCost):
+        return _lowest_cost(policy, engines, tokens, home, cached_tokens)
+    if isinstance(policy, LeastUsed):
+        return Placement(least.id, Reason.LEAST_USED, home=home is None)
+    in_order = sorted(engines, key=lambda engine: engine.id)
+    return Placement(in_order[turn % len(in_order)].id, Reason.ROUND_ROBIN, home=home is None)
 
 
 def _local(

@@ -29,13 +29,9 @@ def entry_service(policy: Policy, *, critical_path_s: float, service_s: float) -
     PLAS: ``p(c_j) = sum of t_k`` over the program's earlier calls. ATLAS: ``p(c) = max(p(k) + t_k)`` over the
     parents ``k``, kept as one scalar a program. MLFQ and FCFS know no programs: zero.
     """
-    match policy:
-        case Policy.ATLAS:
-            return critical_path_s
-        case Policy.PLAS:
-            return service_s
-        case Policy.MLFQ | Policy.FCFS:
-            return 0.0
+    if policy is Policy.ATLAS:
+        return critical_path_s
+    return service_s if policy is Policy.PLAS else 0.0
 
 
 def settled(critical_path_s: float, inherited_s: float, model_time_s: float) -> float:
