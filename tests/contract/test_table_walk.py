@@ -1,0 +1,217 @@
+"""The table in memory, made of the core's transitions, and the Redis scripts take the same random walk.
+
+After every step both returned the same and hold the same, to the last bit.
+"""
+
+import asyncio
+import math
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from redis.asyncio import Redis
+from redis_server import RedisServer
+from table_clock import TableClock
+
+from autellix_core.errors import AutellixError
+from autellix_core.program import CallId, EngineId, Measured, Program, ProgramId
+from autellix_gateway.table import records
+from autellix_gateway.table.memory import MemoryTable
+from autellix_gateway.table.protocol import Arrival, CallRef, Limits, ProcessTable, Progress
+from autellix_gateway.table.redis import RedisTable
+
+LIMITS = Limits(session_ttl_s=100.0, remember_s=50.0, lease_s=10.0, programs_per_tenant=2)
+POOL = "walk"
+KEY = f"autellix:{{{POOL}}}:"
+
+PROGRAMS = st.sampled_from([ProgramId(name) for name in ("1", "p", "q", "program {ä}", "r")])
+CALLS = st.sampled_from([CallId(f"c{number}") for number in range(8)])
+TENANTS = st.sampled_from(["ann", "bob"])
+ENGINES = st.sampled_from([EngineId(name) for name in ("http://e0:8000", "e1", "2")])
+SECONDS = st.one_of(st.just(0.0), st.integers(0, 30).map(float), st.floats(0, 1e7, allow_subnormal=False))
+TOKENS = st.integers(0, 10**9)
+COSTS = st.builds(Measured, service_s=SECONDS, wait_s=SECONDS, prompt_tokens=TOKENS, output_tokens=TOKENS)
+PLACES = st.integers(0, 30)
+
+
+class Walk(RuleBasedStateMachine):
+    """``url`` is set by the test."""
+
+    url = ""
+
+    @initialize()
+    def start(self) -> None:
+        self.runner = asyncio.Runner()
+        self.clock = TableClock()
+        self.client = Redis.from_url(self.url)
+        self.memory = MemoryTable(LIMITS, self.clock)
+        self.redis = RedisTable(self.client, POOL, LIMITS, clock=self.clock, sweep_at_most=2)
+        self.refs: list[CallRef] = []
+        self.settled: set[CallRef] = set()
+        self.service: dict[tuple[ProgramId, float], float] = defaultdict(float)
+        self.runner.run(_outcome(self.client.flushall()))
+
+    def teardown(self) -> None:
+        if hasattr(self, "runner"):
+            self.runner.run(self.redis.close())
+            self.runner.close()
+
+    def both(self, verb: Callable[[ProcessTable], Awaitable[Any]]) -> Any:
+        """What both tables answered, which is the same."""
+        first, second = (self.runner.run(_outcome(verb(table))) for table in (self.memory, self.redis))
+        assert first == second
+        return first
+
+    def ref(self, place: int) -> CallRef:
+        """Some call that arrived, or one that never did."""
+        if not self.refs:
+            return CallRef(ProgramId("p"), CallId("c0"), 1)
+        return self.refs[-1 - place % len(self.refs)]
+
+    @rule(program=PROGRAMS, tenant=TENANTS)
+    def start_session(self, program: ProgramId, tenant: str) -> None:
+        self.both(lambda table: table.start_session(program, tenant=tenant, model="m"))
+
+    @rule(program=PROGRAMS, call=CALLS, tenant=TENANTS)
+    def arrive(self, program: ProgramId, call: CallId, tenant: str) -> None:
+        self._arrive(Arrival(program, call, tenant, "m"))
+
+    @rule(call=CALLS, tenant=TENANTS)
+    def arrive_alone(self, call: CallId, tenant: str) -> None:
+        self._arrive(Arrival(ProgramId(call), call, tenant, "m", single_call=True))
+
+    def _arrive(self, arrival: Arrival) -> None:
+        admission = self.both(lambda table: table.arrive(arrival))
+        if not isinstance(admission, tuple):
+            self.refs.append(admission.ref)
+
+    @rule(place=PLACES, engine=ENGINES, home=st.booleans())
+    def dispatch(self, place: int, engine: EngineId, home: bool) -> None:
+        self.both(lambda table: table.dispatch(self.ref(place), engine, home=home))
+
+    @rule(of=st.lists(st.tuples(PLACES, SECONDS, SECONDS), max_size=4))
+    def renew(self, of: list[tuple[int, float, float]]) -> None:
+        under_way = [Progress(self.ref(place), wait_s, service_s) for place, wait_s, service_s in of]
+        self.both(lambda table: table.renew(under_way))
+
+    @rule(place=PLACES, cost=COSTS, completed=st.booleans())
+    def settle(self, place: int, cost: Measured, completed: bool) -> None:
+        ref = self.ref(place)
+        row = self.memory.known(ref.program)
+        if self.both(lambda table: (table.complete if completed else table.abort)(ref, cost)):
+            assert ref not in self.settled, "a call settled twice"
+            assert row is not None
+            self.settled.add(ref)
+            self.service[row.id, row.created_at] += cost.service_s
+
+    @rule(place=PLACES, off=st.sampled_from([-1, 1]))
+    def settle_with_another_fence(self, place: int, off: int) -> None:
+        ref = self.ref(place)
+        strange = replace(ref, fence=ref.fence + off)
+        if strange not in self.refs:
+            assert self.both(lambda table: table.complete(strange, Measured(service_s=1.0))) is False
+
+    @rule(program=PROGRAMS)
+    def end_session(self, program: ProgramId) -> None:
+        self.both(lambda table: table.end_session(program))
+
+    @rule(after=st.sampled_from([0.0, 0.1, 9.9, 10.0, 10.1, 49.9, 50.0, 100.0, 1 / 3]))
+    def sweep(self, after: float) -> None:
+        self.clock.pass_(after)
+        for row in self.runner.run(self.memory.programs()):
+            for call in row.threads.values():
+                if call.lease_until <= self.clock():
+                    self.service[row.id, row.created_at] += call.service_s
+        self.both(lambda table: table.sweep())
+
+    @rule(after=st.floats(0, 12))
+    def wait(self, after: float) -> None:
+        self.clock.pass_(after)
+
+    @rule(tenant=st.one_of(st.none(), TENANTS), limit=st.integers(1, 4))
+    def programs(self, tenant: str | None, limit: int) -> None:
+        self.both(lambda table: table.programs(tenant=tenant, limit=limit))
+
+    @rule(program=PROGRAMS)
+    def program(self, program: ProgramId) -> None:
+        self.both(lambda table: table.program(program))
+
+    @invariant()
+    def both_hold_the_same(self) -> None:
+        if hasattr(self, "runner"):
+            assert self.runner.run(_state_of_redis(self.client)) == _state_of_memory(self.memory)
+
+    @invariant()
+    def the_numbers_add_up(self) -> None:
+        if not hasattr(self, "runner"):
+            return
+        rows = self.runner.run(self.memory.programs())
+        threads = [call for row in rows for call in row.threads.values()]
+        assert self.memory.engine_calls == Counter(call.engine for call in threads if call.engine is not None)
+        open_programs = Counter(row.tenant for row in rows if _is_open(row))
+        assert all(count <= LIMITS.programs_per_tenant for count in open_programs.values())
+        for row in rows:
+            assert math.isclose(row.service_s, self.service[row.id, row.created_at], rel_tol=1e-9)
+            assert row.critical_path_s <= row.service_s * (1 + 1e-9)
+
+
+def _is_open(row: Program) -> bool:
+    return not row.single_call and row.ended_at is None and row.expired_at is None
+
+
+async def _outcome(answer: Awaitable[Any]) -> Any:
+    try:
+        return await answer
+    except AutellixError as refusal:
+        return type(refusal), str(refusal)
+
+
+def _state_of_memory(table: MemoryTable) -> dict[str, Any]:
+    rows = table._rows
+    return {
+        "programs": rows,
+        "calls": {call: row.id for row in rows.values() for call in row.threads},
+        "leases": {call.id: call.lease_until for row in rows.values() for call in row.threads.values()},
+        "settled": table._settled,
+        "due": {row.id: table._due_at(row) for row in rows.values() if not row.threads},
+        "activity": {row.id: row.last_activity_at for row in rows.values()},
+        "engines": dict(table.engine_calls),
+        "tenants": dict(Counter(row.tenant for row in rows.values() if _is_open(row))),
+    }
+
+
+async def _state_of_redis(client: Any) -> dict[str, Any]:
+    async def hashed(name: str) -> dict[str, bytes]:
+        return {field.decode(): value for field, value in (await client.hgetall(KEY + name)).items()}
+
+    async def sorted_(name: str) -> dict[str, float]:
+        return {member.decode(): score for member, score in await client.zrange(KEY + name, 0, -1, withscores=True)}
+
+    return {
+        "programs": {id_: records.program(records.unpack(row)) for id_, row in (await hashed("programs")).items()},
+        "calls": {call: program.decode() for call, program in (await hashed("calls")).items()},
+        "leases": await sorted_("leases"),
+        "settled": await sorted_("settled"),
+        "due": await sorted_("due"),
+        "activity": await sorted_("activity"),
+        "engines": {engine: int(count) for engine, count in (await hashed("engines")).items()},
+        "tenants": {tenant: int(count) for tenant, count in (await hashed("tenants")).items()},
+    }
+
+
+@pytest.mark.timeout(300)
+def test_memory_and_redis_take_the_same_walk(server: RedisServer) -> None:
+    Walk.url = server.url
+    bounded = settings(
+        max_examples=100,
+        stateful_step_count=60,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(Walk, settings=bounded)
