@@ -20,6 +20,8 @@ __all__ = ["Exchange", "SessionsApi", "send", "send_async"]
 
 Answer = TypeVar("Answer")
 
+_MOST_SESSIONS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange(Generic[Answer]):
@@ -35,10 +37,8 @@ class SessionsApi:
 
     endpoint: Endpoint
 
-    def start(self, model: str | None, metadata: Mapping[str, str] | None) -> Exchange[wire.SessionJSON]:
+    def start(self, model: str | None) -> Exchange[wire.SessionJSON]:
         """Start a session; its answer is the session and its token."""
-        body = {"model": model, "metadata": dict(metadata) if metadata else None}
-        given = {name: value for name, value in body.items() if value is not None}
 
         def started(response: httpx2.Response) -> wire.SessionJSON:
             answer = self._session(response)
@@ -46,14 +46,14 @@ class SessionsApi:
                 raise self._not_a_gateway(response)
             return answer
 
-        return Exchange(self._request("POST", "/sessions", given), started)
+        return Exchange(self._request("POST", "/sessions", {"model": model} if model else {}), started)
 
     def info(self, session_id: str) -> Exchange[wire.SessionJSON]:
         """One session as it is now; an ended one stays readable for a while."""
         return Exchange(self._request("GET", f"/sessions/{session_id}"), self._session)
 
     def listed(self) -> Exchange[list[wire.SessionJSON]]:
-        """Every session that this API key may see."""
+        """The sessions that this API key may see, as many as the gateway gives at once."""
 
         def rows(response: httpx2.Response) -> list[wire.SessionJSON]:
             data = self._json(response).get("data")
@@ -61,7 +61,7 @@ class SessionsApi:
                 raise self._not_a_gateway(response)
             return data
 
-        return Exchange(self._request("GET", "/sessions"), rows)
+        return Exchange(self._request("GET", f"/sessions?limit={_MOST_SESSIONS}"), rows)
 
     def end(self, session_id: str) -> Exchange[None]:
         """End a session. One that is not there any more is as good as ended."""

@@ -16,7 +16,7 @@ or fails. Its token rides on every call as a header, so any client that can send
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from types import TracebackType
@@ -43,18 +43,17 @@ def session(
     base_url: str | None = None,
     api_key: str | None = None,
     model: str | None = None,
-    *,
-    metadata: Mapping[str, str] | None = None,
 ) -> SessionScope:
     """A session to enter with `with` or `async with`; nothing is sent before that.
 
     `base_url` defaults to AUTELLIX_BASE_URL, then to the gateway that `autellix up` starts; `api_key` to
-    AUTELLIX_API_KEY, then OPENAI_API_KEY. `model` and `metadata` are shown beside the session.
+    AUTELLIX_API_KEY, then OPENAI_API_KEY. `model` is shown beside the session; calls still name
+    theirs.
 
     :raises GatewayUnreachable: on entering, if no gateway answers.
     :raises GatewayRefused: on entering, if it will not start a session.
     """
-    return SessionScope(Endpoint.find(base_url, api_key), model, metadata)
+    return SessionScope(Endpoint.find(base_url, api_key), model)
 
 
 class OpenSession:
@@ -124,10 +123,10 @@ class AsyncSession(OpenSession):
 class SessionScope:
     """Starts a session on entering and ends it on leaving, also when the program failed or was cancelled."""
 
-    def __init__(self, endpoint: Endpoint, model: str | None, metadata: Mapping[str, str] | None) -> None:
+    def __init__(self, endpoint: Endpoint, model: str | None) -> None:
         self._endpoint = endpoint
         self._model = model
-        self._start = SessionsApi(endpoint).start(model, metadata)
+        self._start = SessionsApi(endpoint).start(model)
         self._entered: list[Session | AsyncSession] = []
 
     def __enter__(self) -> Session:

@@ -12,8 +12,25 @@ from rich.text import Text
 
 from autellix_core import wire
 
-__all__ = ["age", "by_priority", "engine_names", "number", "process_table", "seconds", "state"]
+__all__ = [
+    "MEASURES",
+    "active",
+    "age",
+    "by_priority",
+    "engine_names",
+    "frame",
+    "measures",
+    "number",
+    "process_table",
+    "seconds",
+    "state",
+]
 
+MEASURES = ("tokens\nin / out", "wait\ns", "service\ns", "critical\npath s", "level")
+"""What the engines measured of a program; `measures` gives the cells."""
+
+_WORDS = {"model", "state", "engine"}
+_LEAST_WIDTHS = {"engine": 7, "model": 12}
 _STATE_STYLES = {"active": "bold green", "idle": "cyan", "ended": "dim", "expired": "yellow"}
 _STATE_ORDER = ("active", "idle", "ended", "expired")
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -33,35 +50,53 @@ def by_priority(sessions: Iterable[wire.SessionJSON]) -> list[wire.SessionJSON]:
 
 def process_table(sessions: Sequence[wire.SessionJSON], now: datetime) -> Table:
     """One row a program, in the order given. The model is a column only where programs differ in it."""
-    models = {session["model"] for session in sessions}
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("program", no_wrap=True, style="bold")
-    if len(models) > 1:
-        table.add_column("model", overflow="ellipsis", no_wrap=True, max_width=18)
-    table.add_column("state")
-    for heading in ("calls", "active", "tokens\nin / out", "wait\ns", "service\ns", "critical\npath s", "level"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("engines")
-    table.add_column("age", justify="right", no_wrap=True)
+    models = {session["model"] or "-" for session in sessions}
+    several = len(models) > 1
+    table = frame(*(["model"] if several else []), "state", "calls", "now", *MEASURES, "engine", "age")
+    ids = table.columns[0]
+    ids.no_wrap, ids.min_width, ids.overflow = False, 12, "ellipsis"  # on a narrow screen the ids give way first
     for session in sessions:
         table.add_row(
             session["id"],
-            *([session["model"]] if len(models) > 1 else []),
+            *([session["model"] or "-"] if several else []),
             state(session["state"]),
             str(session["calls"]),
-            str(session["active_calls"] or ""),
-            f"{number(session['prompt_tokens'])} / {number(session['output_tokens'])}",
-            seconds(session["wait_seconds"]),
-            seconds(session["service_seconds"]),
-            seconds(session["critical_path_seconds"]),
-            str(session["level"]),
+            active(session),
+            *measures(session),
             engine_names(session["engines"]),
             age(session["created_at"], now),
         )
-    if len(models) == 1:
-        table.caption = f"model {models.pop()}"
+    if not several:
+        table.caption = f"model {''.join(models)}"
         table.caption_justify = "left"
     return table
+
+
+def frame(*headings: str) -> Table:
+    """An empty table of programs, which its first column names, with these columns after it."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("program", no_wrap=True, style="bold")
+    for heading in headings:
+        left = heading in _WORDS
+        least = _LEAST_WIDTHS.get(heading)  # of what may be folded into lines
+        table.add_column(heading, justify="left" if left else "right", no_wrap=least is None, min_width=least)
+    return table
+
+
+def measures(session: wire.SessionJSON) -> tuple[str, ...]:
+    """The cells below `MEASURES`."""
+    return (
+        f"{number(session['prompt_tokens'])} / {number(session['output_tokens'])}",
+        seconds(session["wait_seconds"]),
+        seconds(session["service_seconds"]),
+        seconds(session["critical_path_seconds"]),
+        str(session["level"]),
+    )
+
+
+def active(session: wire.SessionJSON) -> str:
+    """How many calls are under way, blank for none."""
+    return str(session["active_calls"] or "")
 
 
 def state(name: str) -> Text:
@@ -101,7 +136,5 @@ def age(created_at: str, now: datetime) -> str:
 
 
 def _engine_name(engine: str) -> str:
-    address = urlsplit(engine)
-    if not address.netloc:
-        return engine
-    return f":{address.port}" if address.hostname in _LOOPBACK and address.port else address.netloc
+    address = urlsplit(engine if "://" in engine else f"//{engine}")
+    return f":{address.port}" if address.hostname in _LOOPBACK and address.port else address.netloc or engine

@@ -29,14 +29,14 @@ def gateway() -> Iterator[Gateway]:
 
 
 def test_calls_of_the_client_carry_the_session_and_it_ends_on_exit(gateway: Gateway) -> None:
-    with autellix.session(gateway.base_url, model="autellix-tiny", metadata={"run": "7"}) as s:
+    with autellix.session(gateway.base_url, model="autellix-tiny") as s:
         answer = s.client.chat.completions.create(model="autellix-tiny", messages=MESSAGES)
         assert answer.choices[0].message.content == "noise"
         assert s.info()["state"] == "idle"
         assert s.info()["calls"] == 1
     assert gateway.sessions[s.id]["state"] == "ended"
     (start,) = gateway.asked("POST", "/v1/sessions")
-    assert start.body == {"model": "autellix-tiny", "metadata": {"run": "7"}}
+    assert start.body == {"model": "autellix-tiny"}
     assert start.headers["authorization"] == "Bearer autellix"
     (call,) = gateway.asked("POST", "/v1/chat/completions")
     assert call.headers["x-autellix-session"] == f"token-of-{s.id}"

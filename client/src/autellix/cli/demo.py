@@ -44,7 +44,7 @@ def demo(
     with ended_by_signals(), ExitStack() as lifetime:
         with starting.shown(console) as watch:
             stack = lifetime.enter_context(Stack(plan, watch))
-        names = {url: str(number) for number, url in enumerate(stack.engine_urls, start=1)}
+        names = {url.partition("://")[2]: str(number) for number, url in enumerate(stack.engine_urls, start=1)}
         result = comparison.run(stack, load, _watching(console, names))
         console.print("Ending the stack.\n", style="dim")
     for shown in (result.ours, result.theirs):

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from autellix import tables
@@ -16,23 +14,21 @@ from autellix_core import wire
 
 __all__ = ["comparison", "line", "live", "milliseconds", "summary", "trial"]
 
-_MEASURES = ("tokens\nin / out", "wait\ns", "service\ns", "critical\npath s", "level")
-
 
 def live(look: Look, engines: Mapping[str, str]) -> RenderableType:
     """The process table while the programs run, a row a program in order of arrival."""
-    table = _table("state", "calls", "active", *_MEASURES, "engine")
+    table = tables.frame("state", "calls", "now", *tables.MEASURES, "engine")
     for program, session in look.rows:
         if session is None:
-            waiting = Text(f"arrives at {program.arrival_s:.1f} s", style="dim")
+            waiting = Text(f"in {program.arrival_s - look.since_start_s:.1f} s", style="dim")
             table.add_row(Text(program.name, style="dim"), waiting)
             continue
         table.add_row(
             program.name,
             tables.state(session["state"]),
-            f"{session['calls']} of {program.calls}",
-            str(session["active_calls"] or ""),
-            *_measures(session),
+            f"{session['calls']}/{program.calls}",
+            tables.active(session),
+            *tables.measures(session),
             _engines(session, engines),
         )
     title = Text.assemble((look.system.title, "bold cyan"), f"   {look.since_start_s:5.1f} s")
@@ -53,13 +49,13 @@ def line(look: Look) -> str:
 
 def trial(shown: Trial, engines: Mapping[str, str]) -> RenderableType:
     """One system: what the engines measured of each program, and the latency that the program saw."""
-    table = _table("calls", *_MEASURES, "engine", "ms per\ntoken")
+    table = tables.frame("calls", *tables.MEASURES, "engine", "ms per\ntoken")
     for outcome in shown.outcomes:
         session = outcome.session
         table.add_row(
             outcome.program.name,
             str(session["calls"]),
-            *_measures(session),
+            *tables.measures(session),
             _engines(session, engines),
             milliseconds(outcome.latency_s),
         )
@@ -71,7 +67,7 @@ def comparison(ours: Trial, theirs: Trial) -> RenderableType:
     """Both systems side by side, program by program, with the mean and P95 of the latency below."""
     names = [shown.system.short for shown in (ours, theirs)]
     pairs = [f"{measure}\n{name}" for measure in ("wait s", "ms per token") for name in names]
-    table = _table("tokens\nout", *pairs, "ratio")
+    table = tables.frame("tokens\nout", *pairs, "ratio")
     for one, other in zip(ours.outcomes, theirs.outcomes, strict=True):
         table.add_row(
             one.program.name,
@@ -122,25 +118,6 @@ def _p95(values: Sequence[float]) -> float:
 _STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {"mean": mean, "P95": _p95}
 
 
-def _measures(session: wire.SessionJSON) -> tuple[str, ...]:
-    """The cells below `_MEASURES`."""
-    return (
-        f"{tables.number(session['prompt_tokens'])} / {tables.number(session['output_tokens'])}",
-        tables.seconds(session["wait_seconds"]),
-        tables.seconds(session["service_seconds"]),
-        tables.seconds(session["critical_path_seconds"]),
-        str(session["level"]),
-    )
-
-
 def _engines(session: wire.SessionJSON, names: Mapping[str, str]) -> str:
     """The program's engines by the names that they have on this screen."""
     return ", ".join(sorted(names.get(engine) or tables.engine_names([engine]) for engine in session["engines"]))
-
-
-def _table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column("program", no_wrap=True, style="bold")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in {"state", "engine"} else "right", no_wrap=True)
-    return table

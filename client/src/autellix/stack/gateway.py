@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import secrets
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from autellix import errors
 from autellix.stack.plan import HOST, Plan
 
-__all__ = ["command", "environment", "plan_arguments", "require"]
+__all__ = ["command", "environment", "lacks", "plan_arguments", "require"]
 
 _MODULE = "autellix_gateway"
 _SECRET = "AUTELLIX_SESSION_SECRET"  # noqa: S105 - a variable's name
@@ -46,3 +47,15 @@ def environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """What the gateway needs beside its arguments: a secret to sign session tokens with, unless one is set."""
     env = os.environ if environ is None else environ
     return {} if env.get(_SECRET) else {_SECRET: secrets.token_hex(32)}
+
+
+def lacks(state: str) -> str | None:
+    """What a gateway's readiness (JSON) says is missing for a whole stack: its Redis and every engine."""
+    try:
+        read = json.loads(state)
+        away = [engine["url"] for engine in read["engines"].values() if not engine["up"]]
+        if read["table"] != "shared":
+            return "its Redis does not answer"
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return "what answers there is not an Autellix gateway"
+    return f"no answer from the engine {' and '.join(away)}" if away else None

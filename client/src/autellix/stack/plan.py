@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 __all__ = ["HOST", "TINY", "TINY_MODEL", "EngineProcesses", "Plan"]
 
@@ -27,7 +28,7 @@ class EngineProcesses:
     @property
     def served_model(self) -> str:
         """The `model` that calls have to name."""
-        return TINY_MODEL if self.model == TINY else self.model
+        return TINY_MODEL if self.model == TINY else Path(self.model).name
 
 
 @dataclass(frozen=True, slots=True)

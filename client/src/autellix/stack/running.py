@@ -155,7 +155,7 @@ class Stack:
             "gateway",
             self._scratch("gateway"),
             gateway.command(gateway.plan_arguments(plan, redis_url, self.engine_urls)),
-            partial(self._lacks, f"{address}/readyz"),
+            partial(self._lacks, f"{address}/readyz", gateway.lacks),
             note=f"{plan.policy}, {plan.placement}, {address}",
             environ=gateway.environment(),
         )
@@ -202,13 +202,13 @@ class Stack:
         self._watch(shown)
         self.check()
 
-    def _lacks(self, url: str) -> str | None:
-        """What a health endpoint says is missing: None when it answers 200, "" when it does not answer yet."""
+    def _lacks(self, url: str, read: Callable[[str], str | None] = lambda text: None) -> str | None:
+        """What a health endpoint says is missing: None when there is nothing, "" when it does not answer yet."""
         try:
             answer = self._http.get(url)
         except httpx2.TransportError:
             return ""
-        return None if answer.is_success else answer.text.strip()[:200] or f"HTTP {answer.status_code}"
+        return read(answer.text) if answer.is_success else read(answer.text) or f"HTTP {answer.status_code}"
 
     def _parts(self) -> list[_Part]:
         return [part for part in (self._redis, *self._engines, self._gateway) if part is not None]
