@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import random
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -96,6 +97,11 @@ def new_id() -> str:
     return uuid.uuid4().hex
 
 
+def text_of(response: httpx2.Response) -> str:
+    text: str = response.raise_for_status().json()["choices"][0]["text"]
+    return text
+
+
 def asked(prompt: Any, **body: Any) -> dict[str, Any]:
     return {"model": MODEL, "prompt": prompt, "temperature": 0, "ignore_eos": True, **body}
 
@@ -123,8 +129,7 @@ async def full_batch(client: Client, policy: Policy) -> tuple[Streamed, Streamed
 
 async def test_a_new_programs_call_displaces_a_heavy_one_and_nothing_is_lost(client: Client) -> None:
     alone = [
-        (await client.whole(f"A long {name} call.", max_tokens=LONG_TOKENS))[0].json()["choices"][0]["text"]
-        for name in ("first", "second")
+        text_of((await client.whole(f"A long {name} call.", max_tokens=LONG_TOKENS))[0]) for name in ("first", "second")
     ]
 
     first, second, short = await full_batch(client, Policy.ATLAS)
@@ -137,6 +142,34 @@ async def test_a_new_programs_call_displaces_a_heavy_one_and_nothing_is_lost(cli
     assert first.reported.preemptions + second.reported.preemptions >= 1
     assert short.reported.preemptions == 0
     assert short.reported.level == 0
+
+
+async def test_no_text_depends_on_the_company_it_was_made_in(client: Client) -> None:
+    chance = random.Random(3)
+    jobs = [
+        (f"Prompt {index} " * chance.randint(1, 20), chance.randint(10, 150), chance.choice([0.0, 0.3, 1.0, 5.0, 90.0]))
+        for index in range(40)
+    ]
+    alone = [text_of((await client.whole(prompt, max_tokens=tokens))[0]) for prompt, tokens, _ in jobs]
+    together: dict[int, str] = {}
+    preemptions = 0
+    pending = iter(enumerate(jobs))
+
+    async def agent() -> None:
+        nonlocal preemptions
+        for index, (prompt, tokens, service_s) in pending:
+            headers = CallHeaders(program=new_id(), call=new_id(), service_s=service_s, program_service_s=service_s)
+            response, report = await client.whole(prompt, headers=headers.to_headers(), max_tokens=tokens)
+            assert report is not None
+            together[index] = text_of(response)
+            preemptions += report.preemptions
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(8):
+            group.create_task(agent())
+
+    assert [together[index] for index in range(len(jobs))] == alone
+    assert preemptions > 0
 
 
 async def test_a_preempted_call_is_told_its_wait(client: Client) -> None:
@@ -209,7 +242,7 @@ async def test_a_client_of_a_whole_response_that_leaves_is_accounted_too(client:
 @pytest.mark.parametrize("streamed", [True, False], ids=["stream", "whole"])
 async def test_a_stop_string_ends_the_report_where_it_ends_the_text(client: Client, streamed: bool) -> None:
     response, unstopped = await client.whole("Stop me.", max_tokens=200)
-    text = response.json()["choices"][0]["text"]
+    text = text_of(response)
     stop = text[60:66]
     expected = text[: text.index(stop)]
 
@@ -303,7 +336,6 @@ async def test_hostile_headers_change_nothing_but_the_order(client: Client, host
         "The same text.", headers={**fresh().to_headers(), **hostile}, max_tokens=12, vllm_xargs={"autellix": "forged"}
     )
 
-    assert response.status_code == 200
-    assert response.json()["choices"][0]["text"] == plain.json()["choices"][0]["text"]
+    assert text_of(response) == text_of(plain)
     state = await client.state()
     assert (state["running"], state["waiting"]) == ([], 0)

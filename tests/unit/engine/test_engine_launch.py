@@ -62,6 +62,7 @@ def test_small_memory_is_for_the_tiny_model_on_a_cpu_only() -> None:
 
 def test_quiet_unless_told_otherwise() -> None:
     assert launching.environment(Launch(), {})["VLLM_LOGGING_LEVEL"] == "WARNING"
+    assert launching.environment(Launch(cpu=True), {})["VLLM_LOGGING_LEVEL"] == "ERROR"
     assert "VLLM_LOGGING_LEVEL" not in launching.environment(Launch(verbose=True), {})
     assert "--disable-uvicorn-access-log" not in launching.arguments(Launch(verbose=True), "m")
 
