@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from redis_server import RedisServer, redis_server
-from table_clock import TableClock
 
 from autellix_gateway.table.memory import MemoryTable
 from autellix_gateway.table.protocol import Limits, ProcessTable
 from autellix_gateway.table.redis import connect
+from redis_server import RedisServer, redis_server
+from table_clock import TableClock
 
 LIMITS = Limits(session_ttl_s=100.0, remember_s=50.0, lease_s=10.0, programs_per_tenant=2)
 

@@ -15,8 +15,6 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from redis.asyncio import Redis
-from redis_server import RedisServer
-from table_clock import TableClock
 
 from autellix_core.errors import AutellixError
 from autellix_core.program import CallId, EngineId, Measured, Program, ProgramId
@@ -24,6 +22,8 @@ from autellix_gateway.table import records
 from autellix_gateway.table.memory import MemoryTable
 from autellix_gateway.table.protocol import Arrival, CallRef, Limits, ProcessTable, Progress
 from autellix_gateway.table.redis import RedisTable
+from redis_server import RedisServer
+from table_clock import TableClock
 
 LIMITS = Limits(session_ttl_s=100.0, remember_s=50.0, lease_s=10.0, programs_per_tenant=2)
 POOL = "walk"
