@@ -10,6 +10,6 @@ The rules of scheduling are :mod:`autellix_core`'s; this package translates betw
     __main__ launch  tiny_model   one command that starts an engine
     middleware  state             the API process: headers in, reports and state out
     scheduler                     the engine process: the only file that knows vLLM's scheduler
-    ledger  accounts              its calls, and one call's time
+    ledger  accounts  lifetime    its calls; one call's time; no engine process outlives its API process
     settings  carrier             what can be set; what passes between the two processes
 """

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 from autellix_core.errors import InvalidSetting
@@ -40,8 +41,13 @@ def parse(argv: Sequence[str]) -> Launch:
         settings = Settings.from_json(_settings(given))
     except InvalidSetting as error:
         parser.error(str(error))
+    model = given.model
+    if model.startswith(("/", ".", "~")):  # a path: hub names begin otherwise
+        model = str(Path(model).expanduser().resolve())
+        if not Path(model).exists():
+            parser.error(f"there is no model at {model}; give a directory, a hub name, or {TINY}")
     return Launch(
-        model=given.model,
+        model=model,
         port=given.port,
         host=given.host,
         served_name=given.served_model_name,

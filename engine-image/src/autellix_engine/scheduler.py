@@ -24,6 +24,7 @@ from autellix_core.levels import Queued
 from autellix_core.wire import EngineStateJSON
 from autellix_engine.carrier import SNAPSHOT
 from autellix_engine.ledger import Ledger
+from autellix_engine.lifetime import end_with_parent
 from autellix_engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,7 +42,10 @@ logger = logging.getLogger(__name__)
 
 
 def program_scheduler(*args: Any, **kwargs: Any) -> Any:
-    """Build the scheduler over the base that vLLM would have taken: sync, or async where it runs steps ahead."""
+    """Build the scheduler over the base that vLLM would have taken: sync, or async where it runs steps ahead.
+
+    vLLM calls this in the engine process, so what belongs to that process is set up here too.
+    """
     from vllm.v1.core.sched.async_scheduler import AsyncScheduler
     from vllm.v1.core.sched.scheduler import Scheduler
     from vllm.v1.engine.core import EngineCore
@@ -50,6 +54,7 @@ def program_scheduler(*args: Any, **kwargs: Any) -> Any:
     base = AsyncScheduler if config.scheduler_config.async_scheduling else Scheduler
     # The engine process answers calls by method name; this one returns what GET /autellix/state shows.
     setattr(EngineCore, SNAPSHOT, lambda core: core.scheduler.autellix_state())
+    end_with_parent()
     return type(f"Program{base.__name__}", (ProgramScheduling, base), {})(*args, **kwargs)
 
 

@@ -110,6 +110,7 @@ class TestParse:
             ("--beta nan", "Beta"),
             ("--decide-every 0", "at least 1"),
             ("--policy best", "invalid choice"),
+            ("--model /no/such/model", "there is no model at /no/such/model"),
             ("--port 70000", "between 1 and 65535"),
             ("--max-num-seqs 2", "unrecognized arguments"),
         ],
