@@ -30,7 +30,6 @@ POOL = "walk"
 KEY = f"autellix:{{{POOL}}}:"
 
 PROGRAMS = st.sampled_from([ProgramId(name) for name in ("1", "p", "q", "program {ä}", "r")])
-CALLS = st.sampled_from([CallId(f"c{number}") for number in range(8)])
 TENANTS = st.sampled_from(["ann", "bob"])
 ENGINES = st.sampled_from([EngineId(name) for name in ("http://e0:8000", "e1", "2")])
 SECONDS = st.one_of(st.just(0.0), st.integers(0, 30).map(float), st.floats(0, 1e7, allow_subnormal=False))
@@ -67,23 +66,35 @@ class Walk(RuleBasedStateMachine):
         assert first == second
         return first
 
-    def ref(self, place: int) -> CallRef:
-        """Some call that arrived, or one that never did."""
-        if not self.refs:
-            return CallRef(ProgramId("p"), CallId("c0"), 1)
-        return self.refs[-1 - place % len(self.refs)]
+    def under_way(self, place: int) -> CallRef:
+        """One of the calls under way, else one that never arrived."""
+        rows = self.memory._rows.values()
+        refs = [CallRef(row.id, call.id, call.fence) for row in rows for call in row.threads.values()]
+        return refs[place % len(refs)] if refs else CallRef(ProgramId("p"), CallId("never"), 1)
+
+    def once(self, place: int) -> CallRef:
+        """One of the calls that ever arrived, the latest first."""
+        return self.refs[-1 - place % len(self.refs)] if self.refs else self.under_way(place)
 
     @rule(program=PROGRAMS, tenant=TENANTS)
     def start_session(self, program: ProgramId, tenant: str) -> None:
         self.both(lambda table: table.start_session(program, tenant=tenant, model="m"))
 
-    @rule(program=PROGRAMS, call=CALLS, tenant=TENANTS)
-    def arrive(self, program: ProgramId, call: CallId, tenant: str) -> None:
-        self._arrive(Arrival(program, call, tenant, "m"))
+    @rule(program=PROGRAMS, tenant=TENANTS, single_call=st.sampled_from([False, False, True]))
+    def arrive(self, program: ProgramId, tenant: str, single_call: bool) -> None:
+        call = CallId(f"c{len(self.refs)}")
+        asked = ProgramId(call) if single_call else program
+        self._arrive(Arrival(asked, call, tenant, "m", single_call))
 
-    @rule(call=CALLS, tenant=TENANTS)
-    def arrive_alone(self, call: CallId, tenant: str) -> None:
-        self._arrive(Arrival(ProgramId(call), call, tenant, "m", single_call=True))
+    @rule(program=PROGRAMS, tenant=TENANTS)
+    def arrive_in_parallel(self, program: ProgramId, tenant: str) -> None:
+        for sibling in range(2):
+            self._arrive(Arrival(program, CallId(f"s{len(self.refs)}.{sibling}"), tenant, "m"))
+
+    @rule(place=PLACES, program=PROGRAMS, tenant=TENANTS, is_same=st.booleans())
+    def arrive_again(self, place: int, program: ProgramId, tenant: str, is_same: bool) -> None:
+        ref = self.once(place)
+        self._arrive(Arrival(ref.program if is_same else program, ref.call, tenant, "m"))
 
     def _arrive(self, arrival: Arrival) -> None:
         admission = self.both(lambda table: table.arrive(arrival))
@@ -92,16 +103,29 @@ class Walk(RuleBasedStateMachine):
 
     @rule(place=PLACES, engine=ENGINES, home=st.booleans())
     def dispatch(self, place: int, engine: EngineId, home: bool) -> None:
-        self.both(lambda table: table.dispatch(self.ref(place), engine, home=home))
+        self.both(lambda table: table.dispatch(self.under_way(place), engine, home=home))
 
-    @rule(of=st.lists(st.tuples(PLACES, SECONDS, SECONDS), max_size=4))
-    def renew(self, of: list[tuple[int, float, float]]) -> None:
-        under_way = [Progress(self.ref(place), wait_s, service_s) for place, wait_s, service_s in of]
-        self.both(lambda table: table.renew(under_way))
+    @rule(of=st.lists(st.tuples(PLACES, SECONDS, SECONDS, st.booleans()), max_size=4))
+    def renew(self, of: list[tuple[int, float, float, bool]]) -> None:
+        asked = [
+            Progress((self.under_way if is_live else self.once)(place), wait_s, service_s)
+            for place, wait_s, service_s, is_live in of
+        ]
+        self.both(lambda table: table.renew(asked))
+
+    @rule(place=PLACES, cost=COSTS)
+    def complete(self, place: int, cost: Measured) -> None:
+        self._settle(self.under_way(place), cost, completed=True)
+
+    @rule(place=PLACES, cost=COSTS)
+    def abort(self, place: int, cost: Measured) -> None:
+        self._settle(self.under_way(place), cost, completed=False)
 
     @rule(place=PLACES, cost=COSTS, completed=st.booleans())
-    def settle(self, place: int, cost: Measured, completed: bool) -> None:
-        ref = self.ref(place)
+    def settle_again(self, place: int, cost: Measured, completed: bool) -> None:
+        self._settle(self.once(place), cost, completed=completed)
+
+    def _settle(self, ref: CallRef, cost: Measured, *, completed: bool) -> None:
         row = self.memory.known(ref.program)
         if self.both(lambda table: (table.complete if completed else table.abort)(ref, cost)):
             assert ref not in self.settled, "a call settled twice"
@@ -109,12 +133,12 @@ class Walk(RuleBasedStateMachine):
             self.settled.add(ref)
             self.service[row.id, row.created_at] += cost.service_s
 
-    @rule(place=PLACES, off=st.sampled_from([-1, 1]))
-    def settle_with_another_fence(self, place: int, off: int) -> None:
-        ref = self.ref(place)
+    @rule(place=PLACES, off=st.sampled_from([-1, 1]), engine=ENGINES)
+    def mistake_the_fence(self, place: int, off: int, engine: EngineId) -> None:
+        ref = self.under_way(place)
         strange = replace(ref, fence=ref.fence + off)
-        if strange not in self.refs:
-            assert self.both(lambda table: table.complete(strange, Measured(service_s=1.0))) is False
+        self.both(lambda table: table.dispatch(strange, engine, home=True))
+        assert self.both(lambda table: table.complete(strange, Measured(service_s=1.0))) is False
 
     @rule(program=PROGRAMS)
     def end_session(self, program: ProgramId) -> None:
@@ -133,12 +157,9 @@ class Walk(RuleBasedStateMachine):
     def wait(self, after: float) -> None:
         self.clock.pass_(after)
 
-    @rule(tenant=st.one_of(st.none(), TENANTS), limit=st.integers(1, 4))
-    def programs(self, tenant: str | None, limit: int) -> None:
+    @rule(program=PROGRAMS, tenant=st.one_of(st.none(), TENANTS), limit=st.integers(1, 4))
+    def read(self, program: ProgramId, tenant: str | None, limit: int) -> None:
         self.both(lambda table: table.programs(tenant=tenant, limit=limit))
-
-    @rule(program=PROGRAMS)
-    def program(self, program: ProgramId) -> None:
         self.both(lambda table: table.program(program))
 
     @invariant()
@@ -208,8 +229,8 @@ async def _state_of_redis(client: Any) -> dict[str, Any]:
 def test_memory_and_redis_take_the_same_walk(server: RedisServer) -> None:
     Walk.url = server.url
     bounded = settings(
-        max_examples=100,
-        stateful_step_count=60,
+        max_examples=110,
+        stateful_step_count=80,
         deadline=None,
         derandomize=True,
         suppress_health_check=list(HealthCheck),

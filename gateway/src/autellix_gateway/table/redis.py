@@ -44,11 +44,14 @@ _AWAY = (
     redis.exceptions.TimeoutError,
     redis.exceptions.RedisClusterException,
     redis.exceptions.ClusterError,
+    redis.exceptions.OutOfMemoryError,
+    redis.exceptions.ReadOnlyError,
+    redis.exceptions.TryAgainError,
     OSError,
 )
 _AWAY_CODES = re.compile(r"\b(BUSY|CLUSTERDOWN|LOADING|MASTERDOWN|MISCONF|NOREPLICAS|OOM|READONLY|TRYAGAIN)\b")
-"""Replies of a server that cannot write at the moment. Redis 6.2 puts the code in the middle of the sentence when it
-hits a command inside a script, and the driver's exception is then a plain one."""
+"""Replies of a server that cannot write at the moment. The driver has no exception of its own for some; and Redis 6.2
+puts the code in the middle of its sentence when a command inside a script is refused."""
 
 
 def connect(

@@ -1,5 +1,6 @@
--- settle: forget_settled drops calls settled long ago; settle takes a call out of its program's threads, off its engine and out of the leases, and folds in what it cost.
--- The same as autellix_core.program.settle; the caller has looked the thread up, so this happens once a call.
+-- settle: forget_settled drops calls settled long ago. settle takes a call out of its program's threads, off its engine
+-- and out of the leases, and folds in what it cost: the same as autellix_core.program.settle. Its caller has looked the
+-- thread up, so this happens once a call.
 local function forget_settled(at_most)
   local old = math.min(redis.call('ZCOUNT', SETTLED, '-inf', now - args.remember_s), at_most)
   if old > 0 then
