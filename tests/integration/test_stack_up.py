@@ -6,9 +6,11 @@ Headline: whatever ends, and however, no process, no file and no port is left.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,9 +29,9 @@ class Up:
     """A running `autellix up`, with all that it may leave."""
 
     def __init__(self, folder: Path, *arguments: str, fault: str = "") -> None:
-        self.ids, self.temporary, self.output = folder / "ids", folder / "tmp", folder / "output"
+        self.ids, self.output = folder / "ids", folder / "output"
         self.ids.mkdir()
-        self.temporary.mkdir()
+        self.temporary = Path(tempfile.mkdtemp(prefix="up-"))  # short enough for the sockets that go into it
         self.port = ports.a_free_one()
         environ = {
             **os.environ,
@@ -71,7 +73,8 @@ class Up:
         assert "Autellix is ready" in self.said(), self.said()
 
     def engine_ids(self) -> list[int]:
-        return [int(report.read_text()) for report in self.ids.glob("*/*") if report.name != "extra"]
+        reports = [path for path in self.ids.glob("*/[!.]*") if path.name != "extra"]
+        return [int(report.read_text()) for report in reports]
 
     def everything_is_gone(self) -> bool:
         pids = [*self.engine_ids(), *self.seen]
@@ -83,6 +86,7 @@ class Up:
             self.process.kill()
         self.process.wait()
         trees.wait_until(self.everything_is_gone)
+        shutil.rmtree(self.temporary)
 
 
 @pytest.fixture

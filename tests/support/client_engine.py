@@ -100,7 +100,7 @@ def _main() -> None:
     tree = [sys.executable, trees.__file__, str(folder), "polite-1", "deaf-1", "runaway-1"]
     subprocess.Popen(tree)
     trees.ids(folder, ["command", "polite-1", "deaf-1", "runaway-1"])
-    (folder / "engine").write_text(str(os.getpid()))
+    trees.report(folder, "engine")
     while os.environ.get("CLIENT_ENGINE_FAULT") == "never-ready":
         time.sleep(60)
     with running_engine(options.port):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["ids", "none_alive", "wait_until"]
+__all__ = ["ids", "none_alive", "report", "wait_until"]
 
 
 def wait_until(condition: object, timeout_s: float = 30.0) -> bool:
@@ -52,7 +52,8 @@ def none_alive(pids: Sequence[int]) -> bool:
     return not any(alive(pid) for pid in pids)
 
 
-def _report(folder: Path, name: str) -> None:
+def report(folder: Path, name: str) -> None:
+    """Write this process's id into the folder under the name, at once and whole."""
     unfinished = folder / f".{name}"
     unfinished.write_text(str(os.getpid()))
     unfinished.rename(folder / name)
@@ -66,7 +67,7 @@ def _live(folder: Path, name: str) -> None:
         os.setsid()
     if manners in {"deaf", "runaway"}:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    _report(folder, name)
+    report(folder, name)
     while True:
         time.sleep(60)
 
@@ -74,7 +75,7 @@ def _live(folder: Path, name: str) -> None:
 def _main(folder: Path, names: Sequence[str]) -> None:
     for name in names:
         subprocess.Popen([sys.executable, __file__, "--live", str(folder), name])
-    _report(folder, "command")
+    report(folder, "command")
     while True:
         time.sleep(60)
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import httpx2
-
-from autellix import errors
-from autellix.demo import agents, trials
+from autellix.demo import agents, trials, workloads
 from autellix.demo.trials import System, Trial
 from autellix.demo.workloads import Program
 from autellix.stack import EngineProcesses, Stack
@@ -19,8 +16,7 @@ __all__ = ["AUTELLIX", "BASELINE", "Comparison", "run"]
 AUTELLIX = System("Autellix (ATLAS, local placement)", "ATLAS", "atlas", "local")
 BASELINE = System("FCFS + round robin", "FCFS", "fcfs", "round-robin")
 
-_WARM_UP_TIMEOUT_S = 300.0
-_WARM_UP_PROMPT = "warm up " * 200
+_SHORT_TOKENS = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +35,18 @@ def run(
     """Run the programs under Autellix on a running stack, then under the baseline on the same engines.
 
     Each run starts with an empty process table, and its prompts begin with a salt of its own, so that neither finds
-    the other's prefixes in an engine's cache. Engines are warmed up first: their first call is slower than the rest.
+    the other's prefixes in an engine's cache. Before each, a few short programs warm the engines, the gateway and
+    this process up: their first calls are slower than the rest, and no system is to pay for that.
 
     :raises ProgramFailed, PartEnded: if a program or a part of the stack failed.
     """
     engines = stack.plan.engines
     assert isinstance(engines, EngineProcesses)
-    _warm_up(stack.engine_urls, engines.served_model)
 
     def trial(system: System, salt: str) -> Trial:
         place = agents.Place(stack.plan.base_url, engines.served_model, salt)
+        warm = replace(place, salt=f"Warm up. {salt}")
+        asyncio.run(trials.run(system, _a_few_short_ones(), warm, watch=lambda look: None, check=stack.check))
         with watching(system) as watch:
             return asyncio.run(trials.run(system, programs, place, watch=watch, check=stack.check))
 
@@ -57,13 +55,7 @@ def run(
     return Comparison(ours, trial(BASELINE, "Run B."))
 
 
-def _warm_up(engine_urls: Sequence[str], model: str) -> None:
-    body = {"model": model, "prompt": _WARM_UP_PROMPT, "max_tokens": 64}
-    with httpx2.Client(timeout=_WARM_UP_TIMEOUT_S, trust_env=False) as http:
-        for url in engine_urls:
-            try:
-                answer = http.post(f"{url}/v1/completions", json=body)
-            except httpx2.TransportError as error:
-                raise errors.ProgramFailed(f"The engine at {url} did not answer its first call: {error}.") from error
-            if not answer.is_success:
-                raise errors.ProgramFailed(f"The engine at {url} refused its first call: {answer.text[:300]}")
+def _a_few_short_ones() -> tuple[Program, ...]:
+    """Short programs of each shape, all at once."""
+    short = (program for program in workloads.sample(6, seed=0) if program.answer_tokens < _SHORT_TOKENS)
+    return tuple(replace(program, arrival_s=0.0) for program in short)
