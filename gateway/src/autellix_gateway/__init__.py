@@ -2,11 +2,11 @@
 
 Layers, upper ones may use lower ones::
 
-    __main__            reads the settings, builds everything once, serves
-    app                 the FastAPI application: routes, lifespan, error shapes
-    api                 HTTP in and out: what clients send and get
+    __main__            reads the settings, builds what outlives a request, serves
+    app                 puts the FastAPI application together
+    api  settings       HTTP in and out, as clients see it; what can be set
     calls               the life of one call: arrive, place, forward, settle
     table  engines      the process table; the engines and how to talk to them
-    identity metrics    whose call it is; what is counted
-    settings
+    identity  metrics   whose call it is; what is counted
+    errors              what the gateway refuses a request with
 """

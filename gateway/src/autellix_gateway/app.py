@@ -86,6 +86,7 @@ def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTrans
     app.include_router(
         session_routes(
             table=table,
+            engines=engines,
             accounts=accounts,
             identities=identities,
             tokens=tokens,

@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from autellix_gateway.api.errors import error_event
 from autellix_gateway.calls.forwarding import Calls
-from autellix_gateway.calls.messages import Answer, Forward
+from autellix_gateway.calls.messages import Forward
 from autellix_gateway.errors import Refusal
 
 __all__ = ["Relay"]
@@ -40,23 +40,19 @@ class Relay(Response):
             pump.result()
 
     async def _pump(self, send: Send) -> None:
-        async with self._calls.serve(self._call) as answer:
-            headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
-            await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-            if answer.streamed:
-                await _stream(answer, send)
-            else:
-                async for whole in answer.body:
-                    await send({"type": "http.response.body", "body": whole, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
-
-
-async def _stream(answer: Answer, send: Send) -> None:
-    try:
-        async for piece in answer.body:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    except Refusal as refusal:
-        await send({"type": "http.response.body", "body": error_event(refusal), "more_body": True})
+        streaming = False
+        try:
+            async with self._calls.serve(self._call) as answer:
+                headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+                await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+                streaming = answer.streamed
+                async for piece in answer.body:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except Refusal as refusal:
+            if not streaming:
+                raise
+            await send({"type": "http.response.body", "body": error_event(refusal), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 async def _client_gone(receive: Receive) -> None:

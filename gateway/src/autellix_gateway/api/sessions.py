@@ -15,7 +15,8 @@ from autellix_core.priority import Policy
 from autellix_core.program import Program, ProgramId
 from autellix_core.wire import ErrorCode, SessionJSON, session_json
 from autellix_gateway.calls.accounts import Accounts
-from autellix_gateway.errors import BadRequest, SessionNotFound, TooManySessions
+from autellix_gateway.engines.registry import Engines
+from autellix_gateway.errors import BadRequest, ModelNotFound, SessionNotFound, TooManySessions
 from autellix_gateway.identity import Identities, SessionTokens, new_session_id
 from autellix_gateway.metrics import Metrics
 from autellix_gateway.table.protocol import ProcessTable, TooManyPrograms
@@ -34,6 +35,7 @@ class NewSession(BaseModel):
 def session_routes(
     *,
     table: ProcessTable,
+    engines: Engines,
     accounts: Accounts,
     identities: Identities,
     tokens: SessionTokens,
@@ -47,11 +49,11 @@ def session_routes(
     def shown(program: Program) -> SessionJSON:
         return session_json(program, policy=policy, levels=levels)
 
-    @routes.post("", status_code=201)
+    @routes.post("", status_code=201, response_model=None)
     async def start(request: Request, wanted: NewSession | None = None) -> SessionJSON:
         tenant = identities.tenant(request.headers)
         try:
-            program = await table.start_session(new_session_id(), tenant=tenant, model=wanted.model if wanted else "")
+            program = await table.start_session(new_session_id(), tenant=tenant, model=_model(wanted))
         except TooManyPrograms as refused:
             raise TooManySessions(
                 "This API key holds as many open sessions as it may; end some, or wait until idle ones expire."
@@ -65,18 +67,26 @@ def session_routes(
         rows = await table.programs(tenant=None if identities.open else tenant, limit=limit)
         return {"object": "list", "data": [shown(program) for program in rows]}
 
-    @routes.get("/{session:path}")
+    @routes.get("/{session:path}", response_model=None)
     async def one(request: Request, session: str) -> SessionJSON:
         tenant = identities.tenant(request.headers)
         return shown(await _found(session, tenant if not identities.open else None))
 
-    @routes.delete("/{session:path}")
+    @routes.delete("/{session:path}", response_model=None)
     async def end(request: Request, session: str) -> SessionJSON:
         program = await _found(session, identities.tenant(request.headers))
         ended = await table.end_session(program.id)
         accounts.end(program.id)
         metrics.sessions.labels("ended").inc()
         return shown(ended or program)
+
+    def _model(wanted: NewSession | None) -> str:
+        served = [str(entry["id"]) for entry in engines.models()]
+        if wanted is None or not wanted.model:
+            return served[0] if len(served) == 1 else ""
+        if served and wanted.model not in served:
+            raise ModelNotFound(f"The model {wanted.model!r} is not served here; see /v1/models.", param="model")
+        return wanted.model
 
     async def _found(session: str, tenant: str | None) -> Program:
         if len(session) > 512:
