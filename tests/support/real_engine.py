@@ -6,7 +6,6 @@ Starting one takes about 20 seconds and 1.1 GB, so a test session has at most tw
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 __all__ = ["MODEL", "RealEngine", "engine_python", "engines", "first_engine", "real_engine", "second_engine"]
@@ -126,11 +126,20 @@ def _await_health(engine: RealEngine, process: subprocess.Popen[bytes]) -> None:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
+    """End the engine as its supervisor would, and fail if that left anything of it."""
+    left = _with_children(process)
     process.terminate()
-    try:
-        process.wait(_END_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # whatever of its session outlived it
+    _, left = psutil.wait_procs(left, timeout=_END_S)
+    for each in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
     process.wait()
+    assert not left, f"{_END_S:.0f} s after SIGTERM these processes of the engine still ran: {left}"
+
+
+def _with_children(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    try:
+        root = psutil.Process(process.pid)
+        return [root, *root.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
