@@ -25,7 +25,7 @@ from autellix_gateway.table.redis import RedisTable
 from redis_server import RedisServer
 from table_clock import TableClock
 
-LIMITS = Limits(session_ttl_s=100.0, remember_s=50.0, lease_s=10.0, programs_per_tenant=2)
+LIMITS = Limits(session_ttl_s=15.0, remember_s=50.0, lease_s=10.0, programs_per_tenant=2)
 POOL = "walk"
 KEY = f"autellix:{{{POOL}}}:"
 

@@ -23,12 +23,12 @@ zero; this gateway's calls are registered there again.
 import asyncio
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TypeVar
 
-from autellix_core.program import Call, CallId, EngineId, Measured, Program, ProgramId
+from autellix_core.program import CallId, EngineId, Measured, Program, ProgramId
 from autellix_gateway.table.journal import Journal, Settled, Started
 from autellix_gateway.table.memory import MemoryTable
 from autellix_gateway.table.protocol import (
@@ -259,7 +259,7 @@ class FallbackTable:
         to_wind_up = []
         for call, there in asked:
             known = self._calls.get(call.ref.call)
-            if there is None or (call.ref.call in over and not (known and remembered and await self._register(known))):
+            if there is None or (call.ref.call in over and not (known and remembered and await self._goes_on(known))):
                 to_wind_up.append(call.ref)
         return to_wind_up
 
@@ -284,39 +284,45 @@ class FallbackTable:
                 return entries
 
     async def _restore(self, call: _UnderWay, *, remembered: bool) -> None:
-        """Renew or register on the primary a call that is under way."""
+        """Renew or register on the primary a call that is under way, and tell its engine."""
         call.is_current = True  # a dispatch that comes meanwhile says otherwise
-        thread = self._local.under_way(call.ref.call)
         try:
             if call.there is None:
                 await self._register(call)
             elif call.there.fence:
-                so_far = thread or Call(call.ref.call, 0, 0.0, 0.0, 0.0)
-                over = await self._primary.renew([Progress(call.there, so_far.wait_s, so_far.service_s)])
+                thread = self._local.under_way(call.ref.call)
+                so_far = Progress(call.there, thread.wait_s, thread.service_s) if thread else Progress(call.there)
+                over = await self._primary.renew([so_far])
                 if over and remembered:
                     await self._register(call)
-                elif over and not await self._is_under_way(call.there):
+                elif over and call.ref.call not in await self._threads(call.there.program):
                     call.there = replace(call.there, fence=0)
+                else:
+                    await self._tell_engine(call)
         except TableAway:
             call.is_current = False
             raise
 
-    async def _is_under_way(self, there: CallRef) -> bool:
-        row = await self._primary.program(there.program)
-        return row is not None and there.call in row.threads
-
-    async def _register(self, call: _UnderWay) -> bool:
-        """Register a call on the primary; whether it is under way there under a reference it did not have before."""
-        before = call.there
+    async def _register(self, call: _UnderWay) -> None:
+        """Register a call on the primary, or find out that it is known there."""
         try:
-            admission = await self._primary.arrive(call.arrival)
+            call.there = (await self._primary.arrive(call.arrival)).ref
         except SessionEnded:
             self._journal.drop()
             call.there = None
-            return False
-        call.there = admission.ref
+        await self._tell_engine(call)
+
+    async def _tell_engine(self, call: _UnderWay) -> None:
         thread, row = self._local.under_way(call.ref.call), self._local.known(call.ref.program)
-        if thread is not None and thread.engine is not None and admission.ref.fence:
+        if call.there is not None and thread is not None and thread.engine is not None:
             home = row is not None and row.home == thread.engine
-            await self._primary.dispatch(admission.ref, thread.engine, home=home)
-        return admission.ref.fence not in (0, before.fence if before else 0)
+            await self._primary.dispatch(call.there, thread.engine, home=home)
+
+    async def _goes_on(self, call: _UnderWay) -> bool:
+        """Whether a call that the primary would have wound up was merely lost with its data: then it is registered."""
+        await self._register(call)
+        return call.there is not None and call.ref.call in await self._threads(call.there.program, unless_ended=True)
+
+    async def _threads(self, program: ProgramId, *, unless_ended: bool = False) -> Collection[CallId]:
+        row = await self._primary.program(program)
+        return () if row is None or (unless_ended and row.ended_at is not None) else row.threads
