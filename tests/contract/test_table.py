@@ -363,6 +363,21 @@ async def test_an_expired_program_needs_a_place_to_reopen(
         await table.start_session(ProgramId("s"), tenant="ann", model="model")
 
 
+async def test_ending_an_expired_program_frees_no_second_place(
+    table: ProcessTable, clock: TableClock, limits: Limits
+) -> None:
+    await table.start_session(P, tenant="ann", model="model")
+    clock.pass_(limits.session_ttl_s)
+    await table.sweep()
+    for program in (Q, R):
+        await table.start_session(program, tenant="ann", model="model")
+
+    await table.end_session(P)
+
+    with pytest.raises(TooManyPrograms):
+        await table.start_session(ProgramId("s"), tenant="ann", model="model")
+
+
 async def test_a_single_call_takes_no_place_and_goes_with_its_call(table: ProcessTable) -> None:
     alone = [await table.arrive(arrival(call, ProgramId(call), single_call=True)) for call in ("c0", "c1", "c2", "c3")]
     assert not any(admission.over_limit for admission in alone)
