@@ -53,11 +53,16 @@ def test_extra_arguments_come_last_and_win() -> None:
     assert arguments.count("--block-size") == 2
 
 
-def test_small_memory_is_for_the_tiny_model_on_a_cpu_only() -> None:
-    assert "--kv-cache-memory-bytes" in launching.arguments(Launch(cpu=True), "m")
-    assert "--kv-cache-memory-bytes" not in launching.arguments(Launch(cpu=True, model="org/big"), "m")
+def test_what_is_only_for_the_tiny_model_on_a_cpu_is_not_for_others() -> None:
+    tiny = launching.arguments(Launch(cpu=True), "m")
+    other = launching.arguments(Launch(cpu=True, model="org/big"), "m")
     gpu = launching.arguments(Launch(), "m")
-    assert {"--kv-cache-memory-bytes", "--enforce-eager", "--dtype"}.isdisjoint(gpu)
+    assert value_of(tiny, "--block-size") == value_of(other, "--block-size") == "32"
+    assert int(value_of(tiny, "--kv-cache-memory-bytes")) < int(value_of(other, "--kv-cache-memory-bytes"))
+    assert "uni" in tiny
+    assert {"uni", "--enforce-eager", "--dtype"}.isdisjoint(other)
+    assert {"uni", "--enforce-eager", "--dtype", "--kv-cache-memory-bytes", "--block-size"}.isdisjoint(gpu)
+    assert "OMP_NUM_THREADS" not in launching.environment(Launch(cpu=True, model="org/big"), {})
 
 
 def test_quiet_unless_told_otherwise() -> None:
