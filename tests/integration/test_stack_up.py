@@ -6,18 +6,14 @@ Headline: whatever ends, and however, no process, no file and no port is left.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 import autellix
+import client_commands
 import client_engine
 import client_process_trees as trees
 from autellix.stack import ports
@@ -25,68 +21,13 @@ from autellix.stack import ports
 pytestmark = pytest.mark.timeout(180)
 
 
-class Up:
-    """A running `autellix up`, with all that it may leave."""
+class Up(client_commands.Running):
+    """A running `autellix up` on a port of its own."""
 
     def __init__(self, folder: Path, *arguments: str, fault: str = "") -> None:
-        self.ids, self.output = folder / "ids", folder / "output"
-        self.ids.mkdir()
-        self.temporary = Path(tempfile.mkdtemp(prefix="up-"))  # short enough for the sockets that go into it
         self.port = ports.a_free_one()
-        environ = {
-            **os.environ,
-            "TMPDIR": str(self.temporary),
-            "CLIENT_ENGINE_IDS": str(self.ids),
-            "CLIENT_ENGINE_FAULT": fault,
-            "AUTELLIX_ENGINE_PYTHON": str(client_engine.as_engine_python(folder)),
-        }
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "autellix", "up", "--port", str(self.port), *arguments],
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                env=environ,
-                start_new_session=True,
-            )
-        self.seen: dict[int, psutil.Process] = {}
-
-    @property
-    def base_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1"
-
-    def said(self) -> str:
-        return self.output.read_text()
-
-    def look(self) -> None:
-        """Remember every process there is below it."""
-        try:
-            self.seen.update((p.pid, p) for p in psutil.Process(self.process.pid).children(recursive=True))
-        except psutil.NoSuchProcess:
-            return
-
-    def has_said(self, words: str) -> bool:
-        self.look()
-        return words in self.said() or self.process.poll() is not None
-
-    def wait_until_ready(self) -> None:
-        assert trees.wait_until(lambda: self.has_said("Autellix is ready"), 90)
-        assert "Autellix is ready" in self.said(), self.said()
-
-    def engine_ids(self) -> list[int]:
-        reports = [path for path in self.ids.glob("*/[!.]*") if path.name != "extra"]
-        return [int(report.read_text()) for report in reports]
-
-    def everything_is_gone(self) -> bool:
-        pids = [*self.engine_ids(), *self.seen]
-        return trees.none_alive(pids) and not any(self.temporary.iterdir())
-
-    def end(self) -> None:
-        self.look()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        trees.wait_until(self.everything_is_gone)
-        shutil.rmtree(self.temporary)
+        super().__init__(folder, "up", "--port", str(self.port), *arguments, fault=fault)
+        self.base_url = f"http://127.0.0.1:{self.port}/v1"
 
 
 @pytest.fixture
@@ -100,7 +41,7 @@ def started(tmp_path: Path) -> Iterator[list[Up]]:
 def test_two_engines_serve_a_session_and_ctrl_c_ends_everything(tmp_path: Path, started: list[Up]) -> None:
     up = Up(tmp_path, "--engines", "2", "--", "--max-num-seqs", "3")
     started.append(up)
-    up.wait_until_ready()
+    up.wait_until_it_says("Autellix is ready")
     assert f"export OPENAI_BASE_URL={up.base_url}" in up.said()
     assert {report.read_text() for report in up.ids.glob("*/extra")} == {"--max-num-seqs 3"}
     with autellix.session(up.base_url, model=client_engine.MODEL) as s:
@@ -121,7 +62,7 @@ def test_two_engines_serve_a_session_and_ctrl_c_ends_everything(tmp_path: Path, 
 def test_sigterm_ends_everything(tmp_path: Path, started: list[Up]) -> None:
     up = Up(tmp_path, "--engines", "1")
     started.append(up)
-    up.wait_until_ready()
+    up.wait_until_it_says("Autellix is ready")
     up.process.terminate()
     assert up.process.wait(timeout=60) == 0
     assert trees.wait_until(up.everything_is_gone)
@@ -130,7 +71,7 @@ def test_sigterm_ends_everything(tmp_path: Path, started: list[Up]) -> None:
 def test_a_kill_ends_everything(tmp_path: Path, started: list[Up]) -> None:
     up = Up(tmp_path, "--engines", "2")
     started.append(up)
-    up.wait_until_ready()
+    up.wait_until_it_says("Autellix is ready")
     up.process.kill()
     up.process.wait()
     assert trees.wait_until(up.everything_is_gone), [p for p in up.seen.values() if p.is_running()]
@@ -178,7 +119,7 @@ def test_an_engine_that_dies_at_its_start_is_a_sentence_with_the_end_of_its_log(
 def test_an_engine_that_dies_later_ends_the_stack_with_a_sentence(tmp_path: Path, started: list[Up]) -> None:
     up = Up(tmp_path, "--engines", "2")
     started.append(up)
-    up.wait_until_ready()
+    up.wait_until_it_says("Autellix is ready")
     engine = next(int(report.read_text()) for report in up.ids.glob("*/engine"))
     os.kill(engine, signal.SIGKILL)
     assert up.process.wait(timeout=60) == 1
@@ -190,7 +131,7 @@ def test_engines_that_run_already_are_used_and_left_alone(tmp_path: Path, starte
     with client_engine.running_engine() as one, client_engine.running_engine() as other:
         up = Up(tmp_path, "--engine", f"{one},{other}", "--policy", "fcfs", "--placement", "round-robin")
         started.append(up)
-        up.wait_until_ready()
+        up.wait_until_it_says("Autellix is ready")
         assert up.engine_ids() == []
         used = set()
         with autellix.session(up.base_url) as s:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 
 from autellix.cli import starting
+from autellix.cli.screens import screen
 from autellix.demo import comparison, tables, trials, workloads
 from autellix.stack import EngineProcesses, Plan, Stack, ports
 from autellix.stack.plan import TINY
@@ -36,7 +37,7 @@ def demo(
 
     Starts everything on this machine and ends it again; takes a few minutes.
     """
-    console = Console()
+    console = screen()
     load = workloads.sample(programs, seed)
     processes = EngineProcesses(engines, model, ("--max-num-seqs", str(_BATCH)))
     plan = Plan(processes, comparison.AUTELLIX.policy, comparison.AUTELLIX.placement, ports.a_free_one())
@@ -51,12 +52,11 @@ def demo(
         console.print(tables.trial(shown, names))
     console.print("Side by side", style="bold cyan")
     console.print(tables.comparison(result.ours, result.theirs))
-    console.print(tables.summary(result.ours, result.theirs), style="bold", highlight=False)
+    console.print(tables.summary(result.ours, result.theirs), style="bold")
     console.print(
         "ms per token is a program's response time over its tokens; the ratio is FCFS's over Autellix's, and above 1 "
         f"is in Autellix's favour. Measured just now, on this machine, with seed {seed}.",
         style="dim",
-        highlight=False,
     )
 
 
@@ -67,7 +67,6 @@ def _introduce(console: Console, plan: Plan, load: tuple[workloads.Program, ...]
     console.print(
         f"{len(load)} agent programs ({calls} calls, {tokens:,d} tokens of answers, seed {seed}) on "
         f"{plan.engines.count} vLLM engines of {plan.engines.served_model}, {_BATCH} calls at a time in each.",
-        highlight=False,
     )
     if plan.engines.model == TINY:
         console.print(_NOISE, style="dim")
@@ -91,7 +90,7 @@ def _watching(console: Console, names: Mapping[str, str]) -> Callable[[trials.Sy
             nonlocal next_at_s
             if look.since_start_s >= next_at_s:
                 next_at_s = look.since_start_s + _LINE_EVERY_S
-                console.print(tables.line(look), highlight=False)
+                console.print(tables.line(look))
 
         yield watch
 

@@ -9,11 +9,12 @@ from typing import Annotated
 
 import httpx2
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from autellix import tables
+from autellix.cli.screens import screen
 from autellix.endpoints import Endpoint
 from autellix.exchanges import SessionsApi, send
 from autellix_core import wire
@@ -45,7 +46,7 @@ def ps(
         if as_json:
             typer.echo(json.dumps(sessions, indent=2))
             return
-        console = Console()
+        console = screen()
         if not watch:
             console.print(_shown(sessions, endpoint))
             return

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from autellix.cli import starting
 from autellix.cli.choices import Placement, Policy
+from autellix.cli.screens import screen
 from autellix.stack import EngineProcesses, Plan, Stack
 from autellix.stack.plan import TINY
 from autellix.stack.signals import ended_by_signals
@@ -49,7 +50,7 @@ def up(
         port=port,
         redis_url=redis_url,
     )
-    console = Console()
+    console = screen()
     serving = False
     try:
         with ended_by_signals(), ExitStack() as lifetime:
@@ -93,5 +94,5 @@ def _invite(console: Console, plan: Plan) -> None:
         "export OPENAI_API_KEY=autellix",
         f"curl {plan.base_url}/chat/completions -H 'content-type: application/json' -d '{body}'",
     ):
-        console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"  {line}", soft_wrap=True, markup=False)
     console.print("\nTo see its programs: autellix ps --watch\n", style="dim")

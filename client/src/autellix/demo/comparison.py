@@ -46,7 +46,8 @@ def run(
     def trial(system: System, salt: str) -> Trial:
         place = agents.Place(stack.plan.base_url, engines.served_model, salt)
         warm = replace(place, salt=f"Warm up. {salt}")
-        asyncio.run(trials.run(system, _a_few_short_ones(), warm, watch=lambda look: None, check=stack.check))
+        with watching(replace(system, title="Warming up")) as watch:
+            asyncio.run(trials.run(system, _a_few_short_ones(), warm, watch=watch, check=stack.check))
         with watching(system) as watch:
             return asyncio.run(trials.run(system, programs, place, watch=watch, check=stack.check))
 
