@@ -23,11 +23,14 @@ __all__ = ["main", "parse"]
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Start the engine. Does not return; exits with status 2 and a sentence where it cannot."""
+    """Start the engine. Does not return; exits with a sentence where it cannot."""
     launch = parse(sys.argv[1:] if argv is None else argv)
     if not launch.cpu and not _installed("vllm"):
         sys.exit("vLLM is not installed here; install requirements/engine-cpu.txt or engine-cuda.txt.")
-    model = tiny_model.build(tiny_model.cache_directory()) if launch.model == TINY else launch.model
+    try:
+        model = tiny_model.build(tiny_model.cache_directory()) if launch.model == TINY else launch.model
+    except OSError as error:
+        sys.exit(f"The tiny model cannot be built: {error}. Set AUTELLIX_CACHE to a directory that can be written.")
     command = launching.arguments(launch, model)
     os.execve(command[0], command, launching.environment(launch, os.environ))  # noqa: S606 - no shell is wanted
 

@@ -135,6 +135,15 @@ def test_without_vllm_it_says_so() -> None:
     assert "vLLM is not installed" in str(ended.value.code)
 
 
+def test_where_the_tiny_model_cannot_be_written_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AUTELLIX_CACHE", str(tmp_path / "file"))
+    monkeypatch.setattr(command, "_installed", lambda _: True)
+    with pytest.raises(SystemExit) as ended:
+        command.main([])
+    assert "AUTELLIX_CACHE" in str(ended.value.code)
+
+
 def test_settings_survive_json() -> None:
     settings = Settings(levels=Levels.geometric(count=3, beta=0.5), most_preemptions=9)
     assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
