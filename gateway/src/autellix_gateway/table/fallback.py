@@ -17,14 +17,16 @@ What stays true:
 What is lost: journal entries beyond its bound, and calls whose session another gateway ended meanwhile (both counted);
 what a call cost after another gateway swept it; and which replayed calls ran side by side: they are replayed one after
 another, so a critical path may come out longer than it was. A primary that comes back empty starts every program at
-zero; this gateway's calls are registered there again.
+zero; this gateway's calls are registered there again. Meanwhile a gateway knows the programs whose calls it served, no
+others.
 """
 
 import asyncio
 import itertools
+import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -45,6 +47,7 @@ from autellix_gateway.table.protocol import (
 
 __all__ = ["FallbackTable", "Reconciled"]
 
+_LOG = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
@@ -104,12 +107,16 @@ class FallbackTable:
         try:
             await self._primary.ping()
             entries = await self._reconcile()
-        except TableAway:
-            self._leave()
+        except TableAway as away:
+            self._leave(away)
             return None
         self._degraded = False  # no await since the last look at the journal
         self._heard_at = self._clock()
-        return Reconciled(entries=entries, dropped=self._journal.take_dropped())
+        reconciled = Reconciled(entries=entries, dropped=self._journal.take_dropped())
+        _LOG.warning(
+            "the shared process table is in use again: told %(entries)d, dropped %(dropped)d", asdict(reconciled)
+        )
+        return reconciled
 
     async def start_session(self, program: ProgramId, *, tenant: str, model: str) -> Program:
         try:
@@ -205,13 +212,15 @@ class FallbackTable:
             raise TableAway("The shared process table is away; calls are served by what this gateway knows itself.")
         try:
             answer = await verb()
-        except TableAway:
-            self._leave()
+        except TableAway as away:
+            self._leave(away)
             raise
         self._heard_at = self._clock()
         return answer
 
-    def _leave(self) -> None:
+    def _leave(self, away: TableAway) -> None:
+        if not self._degraded:
+            _LOG.warning("serving without the shared process table: %s", away)
         self._degraded = True
         for call in self._calls.values():
             call.is_current = False

@@ -51,7 +51,8 @@ class Limits:
     lease_s: float = 30.0
     """A call's lease; its gateway renews it several times in that span."""
     programs_per_tenant: int = 10_000
-    """Open programs that one tenant may hold; calls beyond it are each a program of their own."""
+    """Open programs that one tenant may hold; calls beyond it are each a program of their own. Programs of a single
+    call are not counted, nor those that ended or expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class CallRef:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A call that reached a gateway. ``single_call``: its client named no program, so it is one of its own."""
+    """A call that reached a gateway. ``single_call``: its client named no program, so it is one of its own, which goes
+    when its call is settled. A call id is one call of the whole pool, whatever else a repeated arrival says."""
 
     program: ProgramId
     call: CallId
@@ -116,7 +118,8 @@ class ProcessTable(Protocol):
     """The process table of one pool of engines."""
 
     async def start_session(self, program: ProgramId, *, tenant: str, model: str) -> Program:
-        """Open a program before its first call; one that is open already is returned as it is.
+        """Open a program before its first call; one that is known already is returned as it is. An expired one reopens
+        when a call arrives, not here.
 
         Raises :class:`TooManyPrograms` over the tenant's limit, :class:`SessionEnded` for one that was ended.
         """
@@ -145,7 +148,8 @@ class ProcessTable(Protocol):
         """End a program; None if there is no such program. Its calls under way still settle."""
 
     async def sweep(self) -> Swept:
-        """Settle calls whose lease ran out, expire idle programs, forget old ones; a bounded number at a time."""
+        """Settle calls whose lease ran out, expire idle programs, forget old ones and calls settled long ago; in
+        bounded rounds, so that no other verb waits for long."""
 
     async def program(self, program: ProgramId) -> Program | None:
         """One row."""
@@ -154,7 +158,7 @@ class ProcessTable(Protocol):
         """Rows, those with the latest activity first; ``tenant`` None for all."""
 
     async def ping(self) -> None:
-        """Return if the storage can be reached, else raise :class:`TableAway`."""
+        """Return if the storage can be reached and written to, else raise :class:`TableAway`."""
 
     async def close(self) -> None:
         """Let go of connections."""
