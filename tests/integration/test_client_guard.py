@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 import client_process_trees as trees
@@ -28,8 +29,8 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     yield path
     for report in path.iterdir():  # whatever a failing test left
         try:
-            trees.psutil.Process(int(report.read_text())).kill()
-        except trees.psutil.NoSuchProcess:
+            psutil.Process(int(report.read_text())).kill()
+        except psutil.NoSuchProcess:
             continue
 
 
@@ -87,7 +88,7 @@ def test_a_closed_leash_ends_the_whole_tree(folder: Path) -> None:
 def test_a_command_that_dies_takes_its_descendants_along(folder: Path) -> None:
     process, tree = started(folder)
     with process:
-        trees.psutil.Process(trees.ids(folder, ["command"])["command"]).kill()
+        psutil.Process(trees.ids(folder, ["command"])["command"]).kill()
         assert process.wait(timeout=30) == 128 + signal.SIGKILL
     assert trees.none_alive(tree)
 

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 import client_commands
@@ -44,7 +45,7 @@ def test_an_end_while_programs_run_leaves_nothing(demo: client_commands.Running,
 def test_an_engine_that_dies_under_the_programs_is_a_sentence(demo: client_commands.Running) -> None:
     demo.wait_until_it_says("Autellix (ATLAS, local placement)")
     engine = next(int(report.read_text()) for report in demo.ids.glob("*/engine"))
-    trees.psutil.Process(engine).kill()
+    psutil.Process(engine).kill()
     assert demo.process.wait(timeout=60) == 1
     said = demo.said()
     assert "autellix: " in said

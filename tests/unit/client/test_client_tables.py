@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console, RenderableType
 
+import client_gateway
 from autellix import tables
-from client_gateway import a_session
+from autellix_core import wire
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def a_session(session_id: str = "ses_1", **fields: Any) -> wire.SessionJSON:
+    return cast("wire.SessionJSON", client_gateway.a_session(session_id, **fields))
 
 
 def lines(shown: RenderableType, width: int = 120) -> list[str]:
@@ -22,7 +27,7 @@ def lines(shown: RenderableType, width: int = 120) -> list[str]:
     return [line.strip() for line in captured.get().splitlines() if line.strip()]
 
 
-def row_of(sessions: Sequence[Any], name: str, width: int = 120) -> list[str]:
+def row_of(sessions: Sequence[wire.SessionJSON], name: str, width: int = 120) -> list[str]:
     return next(line.split() for line in lines(tables.process_table(sessions, NOW), width) if line.startswith(name))
 
 
@@ -79,7 +84,7 @@ def test_a_table_fits_its_screen_and_only_ids_are_cut(width: int) -> None:
 
 
 def test_active_programs_come_first_and_the_favoured_first_among_them() -> None:
-    sessions: list[Any] = [
+    sessions = [
         a_session("ended", state="ended", critical_path_seconds=0.0),
         a_session("later", state="active", critical_path_seconds=2.0),
         a_session("idle", state="idle", critical_path_seconds=0.0),

@@ -86,14 +86,14 @@ def sample(count: int, seed: int) -> tuple[Program, ...]:
 
 
 def _chat(rng: random.Random, long: bool) -> tuple[int, tuple[Round, ...]]:
-    turns = rng.randint(4, 6) if long else rng.randint(2, 3)
-    low, high = (600, 900) if long else (24, 64)
+    turns = rng.randint(4, 5) if long else rng.randint(2, 3)
+    low, high = (900, 1200) if long else (24, 64)
     return 200, tuple(Round((Ask(rng.randint(80, 240), rng.randint(low, high)),), pause_s=0.1) for _ in range(turns))
 
 
 def _tool_loop(rng: random.Random, long: bool) -> tuple[int, tuple[Round, ...]]:
     steps = rng.randint(12, 16) if long else rng.randint(4, 6)
-    low, high = (90, 180) if long else (16, 40)
+    low, high = (120, 240) if long else (16, 40)
     return 700, tuple(
         Round((Ask(rng.randint(60, 300), rng.randint(low, high)),), pause_s=round(rng.uniform(0.05, 0.2), 3))
         for _ in range(steps)
@@ -102,7 +102,7 @@ def _tool_loop(rng: random.Random, long: bool) -> tuple[int, tuple[Round, ...]]:
 
 def _fan_out(rng: random.Random, long: bool) -> tuple[int, tuple[Round, ...]]:
     width = rng.randint(8, 10) if long else rng.randint(3, 4)
-    low, high = (300, 500) if long else (24, 48)
+    low, high = (400, 700) if long else (24, 48)
     plan = Round((Ask(200, rng.randint(24, 48)),))
     branches = Round(tuple(Ask(rng.randint(40, 120), rng.randint(low, high)) for _ in range(width)))
     join = Round((Ask(80, rng.randint(24, 64)),))

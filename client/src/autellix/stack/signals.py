@@ -15,12 +15,17 @@ _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the block as Ctrl-C does: as SystemExit with status 128 + N."""
+    """Let SIGTERM and SIGHUP unwind the block as Ctrl-C does: as SystemExit with status 128 + N.
+
+    SIGINT counts even where it was ignored before, as a shell sets it for what it starts in the background: a stack
+    that cannot be interrupted is of no use to anybody.
+    """
 
     def unwind(number: int, frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
 
     before = {number: signal.signal(number, unwind) for number in _ENDING}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield
     finally:
