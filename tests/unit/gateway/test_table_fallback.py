@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -382,6 +382,38 @@ async def test_a_primary_that_goes_away_while_it_is_told_is_told_the_rest_later(
     assert (stage.row().calls, stage.row().service_s) == (4, 4.5)
     assert list(stage.row().threads) == ["d"]
     assert await stage.table.complete(under_way.ref, COST)
+
+
+async def test_a_primary_that_goes_away_before_it_is_told_of_a_call_under_way_is_told_later(stage: Stage) -> None:
+    there = await stage.table.arrive(arrival("c"))
+    await stage.go_away()
+    await stage.table.dispatch(there.ref, E0, home=True)
+    here = await stage.table.arrive(arrival("d"))
+    stage.distant.come_back()
+    told = stage.shared.renew
+
+    async def leave(_: Sequence[Progress]) -> Sequence[CallRef]:
+        stage.shared.renew = told  # type: ignore[method-assign]
+        stage.distant.leave()
+        raise TableAway("It went away.")
+
+    stage.shared.renew = leave  # type: ignore[method-assign,assignment]
+    assert await stage.table.probe() is None
+    await stage.come_back()
+
+    assert stage.shared.engine_calls == {E0: 1}
+    assert set(stage.row().threads) == {"c", "d"}
+    assert await stage.table.complete(here.ref, COST)
+
+
+async def test_a_call_whose_gateway_forgot_it_is_swept_here_as_there(stage: Stage) -> None:
+    admission = await stage.table.arrive(arrival("c"))
+    stage.clock.pass_(LIMITS.lease_s)
+
+    assert (await stage.table.sweep()).calls == 1
+
+    assert not await stage.table.complete(admission.ref, COST)
+    assert stage.table._calls == {}
 
 
 async def test_while_it_is_away_a_probe_changes_nothing(stage: Stage) -> None:
