@@ -12,6 +12,7 @@ PROJECT := .venv/installed
 ENGINE := .venv-engine/installed
 # A machine with an NVIDIA driver gets vLLM's CUDA build, any other the CPU build.
 ENGINE_KIND ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
+SUPPORT := $(basename $(notdir $(wildcard tests/support/*.py)))
 ARGS ?=
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -39,6 +40,7 @@ check: $(PROJECT) ## Format, lint, types, import contracts, unit and paper tests
 	ruff check $(SOURCES)
 	mypy $(addprefix -p ,$(PACKAGES))
 	mypy tests
+	mypy $(addprefix -m ,$(SUPPORT))
 	lint-imports
 	pytest -q tests/unit tests/paper
 

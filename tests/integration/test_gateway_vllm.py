@@ -142,7 +142,9 @@ async def test_what_vllm_refuses_comes_back_as_it_said_it(alone: Gateway) -> Non
             await client.completions.create(model=MODEL, prompt="x", max_tokens=10**9)
         assert "max_tokens" in str(refused.value)
         with pytest.raises(openai.BadRequestError):
-            await client.chat.completions.create(model=MODEL, messages=[{"role": "user"}], temperature=-5)  # type: ignore[list-item]
+            await client.chat.completions.create(
+                model=MODEL, messages=[{"role": "user", "content": "x"}], temperature=-5
+            )
 
 
 async def test_a_fan_out_spreads_and_long_calls_go_home(pair: Gateway) -> None:

@@ -167,7 +167,6 @@ async def served(app: ASGIApp, *, port: int = 0) -> AsyncIterator[str]:
     """Serve an application on loopback, in this event loop; its base URL."""
     config = uvicorn.Config(app, port=port, log_level="critical", timeout_graceful_shutdown=1, lifespan="auto")
     server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[method-assign,attr-defined]
     task = asyncio.create_task(server._serve())
     while not server.started:
         if task.done():

@@ -19,7 +19,7 @@ __all__ = ["main"]
 def main() -> int:
     """Serve. Returns the exit status: 2 for settings that cannot work."""
     try:
-        settings = Settings(_cli_parse_args=True)  # type: ignore[call-arg] # an argument of every settings class
+        settings = Settings(_cli_parse_args=True)
     except ValidationError as error:
         for problem in error.errors():
             where = "-".join(str(part) for part in problem["loc"]).replace("_", "-")

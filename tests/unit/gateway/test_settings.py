@@ -21,14 +21,14 @@ def test_flags_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("AUTELLIX_ENGINES", "http://a:1, http://b:2/v1/")
     monkeypatch.setenv("AUTELLIX_POLICY", "plas")
     monkeypatch.setenv("AUTELLIX_SESSION_SECRET", "new,old")
-    settings = Settings(_cli_parse_args=["--policy", "mlfq", "--chars-per-token", "1"])  # type: ignore[call-arg]
+    settings = Settings(_cli_parse_args=["--policy", "mlfq", "--chars-per-token", "1"])
     assert settings.engines == ("http://a:1", "http://b:2")
     assert (settings.policy, settings.chars_per_token) == (Policy.MLFQ, 1.0)
     assert [secret.get_secret_value() for secret in settings.session_secrets] == ["new", "old"]
 
 
 def test_engines_may_be_given_as_a_flag() -> None:
-    settings = Settings(_cli_parse_args=["--engines", "http://a:1,http://b:2"])  # type: ignore[call-arg]
+    settings = Settings(_cli_parse_args=["--engines", "http://a:1,http://b:2"])
     assert settings.engines == ("http://a:1", "http://b:2")
 
 
