@@ -25,7 +25,7 @@ class Up(client_commands.Running):
     """A running `autellix up` on a port of its own."""
 
     def __init__(self, folder: Path, *arguments: str, fault: str = "") -> None:
-        self.port = ports.a_free_one()
+        self.port = ports.free(1)[0]
         super().__init__(folder, "up", "--port", str(self.port), *arguments, fault=fault)
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
 

@@ -19,9 +19,9 @@ __all__ = ["Running"]
 
 
 class Running:
-    """A running `autellix` command, with all that it may leave."""
+    """A running `autellix` command, with all that it may leave. Its engines are the unruly ones, unless others are given."""
 
-    def __init__(self, folder: Path, *arguments: str, fault: str = "") -> None:
+    def __init__(self, folder: Path, *arguments: str, fault: str = "", engine_python: Path | None = None) -> None:
         self.ids, self.output = folder / "ids", folder / "output"
         self.ids.mkdir()
         self.temporary = Path(tempfile.mkdtemp(prefix="up-"))  # short enough for the sockets that go into it
@@ -31,7 +31,7 @@ class Running:
             "TMPDIR": str(self.temporary),
             "CLIENT_ENGINE_IDS": str(self.ids),
             "CLIENT_ENGINE_FAULT": fault,
-            "AUTELLIX_ENGINE_PYTHON": str(client_engine.as_engine_python(folder)),
+            "AUTELLIX_ENGINE_PYTHON": str(engine_python or client_engine.as_engine_python(folder)),
         }
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
@@ -59,8 +59,8 @@ class Running:
         return words in self.said() or self.process.poll() is not None
 
     def wait_until_it_says(self, words: str) -> None:
-        """Fails with what it said instead, if it ends or a minute and a half goes by."""
-        trees.wait_until(lambda: self.has_said(words), 90)
+        """Fails with what it said instead, if it ends or four minutes go by."""
+        trees.wait_until(lambda: self.has_said(words), 240)
         assert words in self.said(), self.said()
 
     def engine_ids(self) -> list[int]:

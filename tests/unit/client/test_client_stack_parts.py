@@ -159,8 +159,10 @@ def test_a_server_that_speaks_no_json_is_no_gateway() -> None:
     assert gateway.lacks("<html>") == "what answers there is not an Autellix gateway"
 
 
-def test_a_free_port_can_be_had_and_a_taken_one_is_a_sentence() -> None:
-    port = ports.a_free_one()
+def test_free_ports_differ_and_can_be_had_and_a_taken_one_is_a_sentence() -> None:
+    several = ports.free(3)
+    assert len(set(several)) == 3
+    port = several[0]
     ports.require_free("127.0.0.1", port)
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", port))

@@ -40,7 +40,7 @@ def demo(
     console = screen()
     load = workloads.sample(programs, seed)
     processes = EngineProcesses(engines, model, ("--max-num-seqs", str(_BATCH)))
-    plan = Plan(processes, comparison.AUTELLIX.policy, comparison.AUTELLIX.placement, ports.a_free_one())
+    plan = Plan(processes, comparison.AUTELLIX.policy, comparison.AUTELLIX.placement, ports.free(1)[0])
     _introduce(console, plan, load, seed)
     with ended_by_signals(), ExitStack() as lifetime:
         with starting.shown(console) as watch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -39,9 +40,7 @@ def _line(part: PartProgress, spinner: Spinner) -> Text:
 
 
 def _frame(spinner: Spinner) -> Text:
-    from time import monotonic
-
-    frame = spinner.render(monotonic())
+    frame = spinner.render(time.monotonic())
     assert isinstance(frame, Text)
     return frame
 

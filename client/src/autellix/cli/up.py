@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,7 +58,7 @@ def up(
             with starting.shown(console) as watch:
                 stack = lifetime.enter_context(Stack(plan, watch))
             lifetime.callback(console.print, "Ending the stack.", style="dim")
-            _invite(console, plan)
+            _invite(console, plan, stack.folder)
             serving = True
             while True:
                 time.sleep(_CHECK_S)
@@ -84,7 +85,7 @@ def _engines(engine: str, count: int, model: str, arguments: tuple[str, ...]) ->
     return urls
 
 
-def _invite(console: Console, plan: Plan) -> None:
+def _invite(console: Console, plan: Plan, folder: Path) -> None:
     """The lines to paste."""
     model = plan.engines.served_model if isinstance(plan.engines, EngineProcesses) else "MODEL"
     body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "hello"}}], "max_tokens": 32}}'
@@ -95,4 +96,5 @@ def _invite(console: Console, plan: Plan) -> None:
         f"curl {plan.base_url}/chat/completions -H 'content-type: application/json' -d '{body}'",
     ):
         console.print(f"  {line}", soft_wrap=True, markup=False)
-    console.print("\nTo see its programs: autellix ps --watch\n", style="dim")
+    console.print("\nTo see its programs: autellix ps --watch", style="dim")
+    console.print(f"Its logs, until it ends: {folder}/*/log\n", style="dim", soft_wrap=True)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import socket
+from contextlib import ExitStack
 
 from autellix import errors
 
-__all__ = ["a_free_one", "require_free"]
+__all__ = ["free", "require_free"]
 
 
-def a_free_one() -> int:
-    """A port that nobody listens on just now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+def free(count: int) -> list[int]:
+    """Different ports that nobody listens on just now."""
+    with ExitStack() as held:
+        listeners = [held.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [int(listener.getsockname()[1]) for listener in listeners]
 
 
 def require_free(host: str, port: int) -> None:

@@ -89,6 +89,12 @@ class Stack:
     ) -> None:
         self._end()
 
+    @property
+    def folder(self) -> Path:
+        """Where its parts have their scratch folders, each with a log; gone when the stack has ended."""
+        assert self._folder is not None, "the stack is not running"
+        return self._folder
+
     def check(self) -> None:
         """:raises PartEnded: if a part ended by itself."""
         for part in self._parts():
@@ -127,8 +133,7 @@ class Stack:
 
     def _start_engines(self, plan: EngineProcesses) -> None:
         python = engines.find_python()
-        for number in range(1, plan.count + 1):
-            port = ports.a_free_one()
+        for number, port in enumerate(ports.free(plan.count), start=1):
             url = f"http://{HOST}:{port}"
             self.engine_urls += (url,)
             part = self._run(
