@@ -50,7 +50,7 @@ class State(StrEnum):
     ENDED = "ended"
     """Its client ended it; no further call is taken."""
     EXPIRED = "expired"
-    """It sent no call for the session's time to live; a further call reopens it."""
+    """It neither sent nor finished a call for the session's time to live; a further call reopens it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,8 @@ class Program:
 
     @property
     def last_activity_at(self) -> float:
-        """The last arrival, or the start where no call has arrived: what staleness is counted from."""
-        return self.created_at if self.last_arrival_at is None else self.last_arrival_at
+        """The start, the last arrival or the last completion: what staleness is counted from."""
+        return max(self.created_at, self.last_arrival_at or 0.0, self.last_completion_at or 0.0)
 
 
 def state(program: Program) -> State:
@@ -209,7 +209,7 @@ def end(program: Program, *, now: float) -> Program:
 
 
 def expire(program: Program, *, now: float) -> Program:
-    """The program sent nothing for the session's time to live. One with calls under way, or ended, stays."""
+    """The program did nothing for the session's time to live. One with calls under way, or ended, stays."""
     if program.threads or program.ended_at is not None or program.expired_at is not None:
         return program
     return replace(program, expired_at=now)

@@ -58,7 +58,7 @@ def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTrans
             asyncio.create_task(engines.watch(settings.health_interval_s)),
             asyncio.create_task(_every(settings.lease_s / 4, accounts.renew)),
             asyncio.create_task(_every(settings.lease_s / 2, lambda: _sweep(table, metrics))),
-            asyncio.create_task(_every(_PROBE_S, table.probe)),
+            asyncio.create_task(_every(_PROBE_S, lambda: _probe(table, metrics))),
         ]
         try:
             yield
@@ -102,6 +102,12 @@ async def _sweep(table: FallbackTable, metrics: Metrics) -> None:
     swept = await table.sweep()
     metrics.swept.labels("calls").inc(swept.calls)
     metrics.swept.labels("programs").inc(swept.programs)
+
+
+async def _probe(table: FallbackTable, metrics: Metrics) -> None:
+    if (reconciled := await table.probe()) is not None:
+        metrics.reconciled.labels("told").inc(reconciled.entries)
+        metrics.reconciled.labels("lost").inc(reconciled.dropped)
 
 
 async def _every(interval_s: float, chore: Callable[[], Awaitable[object]]) -> None:

@@ -54,4 +54,10 @@ class Metrics:
         self.degraded = Gauge(
             "autellix_gateway_table_degraded", "1 while calls are served without the shared table.", registry=of
         )
+        self.reconciled = Counter(
+            "autellix_gateway_reconciled_total",
+            "What was settled while the shared table was away: told to it afterwards, or lost.",
+            ["outcome"],
+            registry=of,
+        )
         self.engines_ready = Gauge("autellix_gateway_engines_ready", "Engines that take calls.", registry=of)

@@ -101,6 +101,12 @@ def test_a_program_is_active_idle_ended_or_expired() -> None:
     assert programs.state(programs.end(arrived(program, A), now=110.0)) is State.ACTIVE, "it is being wound up"
 
 
+def test_staleness_is_counted_from_what_came_last() -> None:
+    assert a_program().last_activity_at == 100.0
+    assert arrived(a_program(), A, now=101.0).last_activity_at == 101.0
+    assert settled(arrived(a_program(), A, now=101.0), A, 1.0, now=150.0).last_activity_at == 150.0
+
+
 def test_ending_twice_keeps_the_first_end() -> None:
     ended = programs.end(a_program(), now=110.0)
     assert programs.end(ended, now=120.0) is ended

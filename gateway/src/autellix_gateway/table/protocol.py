@@ -45,7 +45,7 @@ class Limits:
     """What bounds the table. Times in seconds."""
 
     session_ttl_s: float = 3600.0
-    """A program that sent no call for so long, and has none under way, expires."""
+    """A program that neither sent nor finished a call for so long, and has none under way, expires."""
     remember_s: float = 600.0
     """How long ended and expired programs stay readable, and settled calls known."""
     lease_s: float = 30.0

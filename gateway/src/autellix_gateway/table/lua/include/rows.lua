@@ -30,7 +30,7 @@ end
 
 local function save(row)
   redis.call('HSET', PROGRAMS, row.id, cmsgpack.pack(row))
-  local active_at = row.last_arrival_at or row.created_at
+  local active_at = math.max(row.created_at, row.last_arrival_at or 0, row.last_completion_at or 0)
   redis.call('ZADD', ACTIVITY, active_at, row.id)
   if next(row.threads) then
     redis.call('ZREM', DUE, row.id)
