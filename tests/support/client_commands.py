@@ -19,7 +19,8 @@ __all__ = ["Running"]
 
 
 class Running:
-    """A running `autellix` command, with all that it may leave. Its engines are the unruly ones, unless others are given."""
+    """A running `autellix` command, with all that it may leave. Its engines are the unruly ones, unless a Python with
+    others is given."""
 
     def __init__(self, folder: Path, *arguments: str, fault: str = "", engine_python: Path | None = None) -> None:
         self.ids, self.output = folder / "ids", folder / "output"
