@@ -79,6 +79,7 @@ def real_engine(*arguments: str, port: int | None = None) -> Iterator[RealEngine
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env={**os.environ, "TMPDIR": directory},  # vLLM leaves its sockets behind
             )
         engine = RealEngine(url=f"http://127.0.0.1:{port}", log=log)
         try:
