@@ -64,7 +64,7 @@ clean: ## Remove both environments and every cache in this folder
 		{ echo "Autellix needs Python 3.11 or newer; point PYTHON at one: make PYTHON=/path/to/python3.11 ..."; exit 1; }
 	@{ $(PYTHON) -m venv .uv 2>/dev/null && .uv/bin/python -m pip install --quiet 'uv>=0.13,<0.14'; } || \
 		{ rm -rf .uv; mkdir -p .uv && $(PYTHON) -m pip install --quiet --target .uv 'uv>=0.13,<0.14'; } || \
-		{ rm -rf .uv; echo "This Python can make no environment: install uv (docs.astral.sh/uv) or your distribution's python3-venv."; exit 1; }
+		{ rm -rf .uv; echo "This Python can make no environment: install python3-venv from your distribution, or uv (docs.astral.sh/uv)."; exit 1; }
 
 $(PROJECT): requirements/project.txt $(addsuffix /pyproject.toml,$(MEMBERS)) | $(filter .uv/bin/uv,$(UV))
 	$(UV) venv --quiet --allow-existing --python '>=3.11' .venv
