@@ -97,6 +97,38 @@ def test_what_follows_the_dashes_reaches_vllm() -> None:
 
 
 @pytest.mark.parametrize(
+    ("count", "gpus", "memory", "devices"),
+    [
+        pytest.param(2, (), None, ["", ""], id="no-gpu"),
+        pytest.param(2, ("0", "1"), None, ["0", "1"], id="one-each"),
+        pytest.param(2, ("0",), "0.45", ["0", "0"], id="two-on-one"),
+        pytest.param(3, ("GPU-a", "GPU-b"), "0.45", ["GPU-a", "GPU-b", "GPU-a"], id="three-on-two"),
+    ],
+)
+def test_engines_share_what_gpus_there_are(
+    count: int, gpus: tuple[str, ...], memory: str | None, devices: list[str]
+) -> None:
+    plan = EngineProcesses(count, "tiny", ("--max-num-seqs", "2"))
+    command = engines.command(Path("/e/python"), plan, 9000, gpus)
+    given = command[command.index("--") + 1 :]
+    assert given == [*(("--gpu-memory-utilization", memory) if memory else ()), "--max-num-seqs", "2"]
+    assert [engines.environment(n, gpus).get("CUDA_VISIBLE_DEVICES", "") for n in range(count)] == devices
+
+
+def test_gpus_are_those_that_the_environment_allows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert engines.find_gpus({"CUDA_VISIBLE_DEVICES": "1, GPU-x"}) == ("1", "GPU-x")
+    assert engines.find_gpus({"CUDA_VISIBLE_DEVICES": ""}) == ()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert engines.find_gpus({}) == ()
+    lister = tmp_path / "nvidia-smi"
+    lister.write_text("#!/bin/sh\necho 'GPU 0: A (UUID: GPU-1)'\necho 'GPU 1: B (UUID: GPU-2)'\n")
+    lister.chmod(0o755)
+    assert engines.find_gpus({}) == ("0", "1")
+    lister.write_text("#!/bin/sh\necho 'No devices were found'\nexit 6\n")
+    assert engines.find_gpus({}) == ()
+
+
+@pytest.mark.parametrize(
     ("model", "served"),
     [("tiny", "autellix-tiny"), ("Qwen/Qwen3-0.6B", "Qwen3-0.6B"), ("/models/mine", "mine")],
 )

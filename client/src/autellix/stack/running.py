@@ -132,17 +132,18 @@ class Stack:
         self._start_table_and_gateway()
 
     def _start_engines(self, plan: EngineProcesses) -> None:
-        python = engines.find_python()
+        python, gpus = engines.find_python(), engines.find_gpus()
         for number, port in enumerate(ports.free(plan.count), start=1):
             url = f"http://{HOST}:{port}"
             self.engine_urls += (url,)
             part = self._run(
                 f"engine {number}",
                 self._scratch("engine"),
-                engines.command(python, plan, port),
+                engines.command(python, plan, port, gpus),
                 partial(self._lacks, f"{url}/health"),
                 note=f"vLLM, {plan.served_model}, {url}",
                 deadline_s=self._engine_deadline_s,
+                environ=engines.environment(number - 1, gpus),
             )
             self._engines.append(part)
 
