@@ -110,7 +110,7 @@ class StockScheduler:
 
     def __init__(self, vllm_config: Any, *, slots: int = 2, blocks: int = 1000) -> None:
         self.policy = vllm_config.scheduler_config.policy
-        self.max_num_active_reqs = slots
+        self.max_num_active_reqs = self.max_num_running_reqs = slots
         self.num_waiting_for_streaming_input = 0
         self.pause_state = SimpleNamespace(name="UNPAUSED")
         self.block_size = BLOCK
@@ -201,4 +201,4 @@ def make_scheduler(clock: Clock, *, slots: int = 2, blocks: int = 1000, **settin
     """The adapter over the stand-in, with levels [0, 1), [1, 4), [4, inf) unless told otherwise."""
     given = {"bounds_s": [1.0, 4.0], **settings}
     config = SimpleNamespace(additional_config={CONFIG_KEY: given}, scheduler_config=SimpleNamespace(policy="fcfs"))
-    return ProgramStockScheduler(vllm_config=config, slots=slots, blocks=blocks, clock=clock)
+    return ProgramStockScheduler(vllm_config=config, slots=slots, blocks=blocks, clock=clock, version="0.0.0")

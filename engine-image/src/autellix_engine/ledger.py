@@ -4,6 +4,7 @@ Bookkeeping only. It sees of vLLM's requests what any engine's have (an id, toke
 touches vLLM's queues; that is :mod:`scheduler`'s.
 """
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -37,8 +38,11 @@ class _Entry:
 class Ledger:
     """All calls of one engine. ``now`` is always seconds of the scheduler's clock."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, version: str = "", slots: int = 0) -> None:
+        """``version`` is the engine's, ``slots`` the calls that its batch holds: both for :meth:`state`."""
         self.queues = Queues(settings.levels)
+        self._version = version
+        self._slots = slots
         self._settings = settings
         self._entries: dict[str, _Entry] = {}
         self._accounts: OrderedDict[str, Account] = OrderedDict()
@@ -131,8 +135,14 @@ class Ledger:
             resident[program] = resident.get(program, 0) + blocks
             running.append({**asdict(account.report(call, now=now)), "program": program, "blocks": blocks})
         lengths = self.queues.lengths()
+        levels = self._settings.levels
         return {
+            "version": self._version,
             "policy": self._settings.policy.value,
+            "slots": self._slots,
+            "bounds_s": list(levels.bounds_s),
+            "quanta_s": [None if math.isinf(quantum) else quantum for quantum in levels.quanta_s],
+            "beta": levels.beta,
             "levels": [{"waiting": waits, "running": runs} for waits, runs in lengths],
             "running": running,
             "waiting": sum(waits for waits, _ in lengths),

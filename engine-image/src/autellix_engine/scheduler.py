@@ -46,6 +46,7 @@ def program_scheduler(*args: Any, **kwargs: Any) -> Any:
 
     vLLM calls this in the engine process, so what belongs to that process is set up here too.
     """
+    import vllm
     from vllm.v1.core.sched.async_scheduler import AsyncScheduler
     from vllm.v1.core.sched.scheduler import Scheduler
     from vllm.v1.engine.core import EngineCore
@@ -55,20 +56,22 @@ def program_scheduler(*args: Any, **kwargs: Any) -> Any:
     # The engine process answers calls by method name; this one returns what GET /autellix/state shows.
     setattr(EngineCore, SNAPSHOT, lambda core: core.scheduler.autellix_state())
     end_with_parent()
-    return type(f"Program{base.__name__}", (ProgramScheduling, base), {})(*args, **kwargs)
+    return type(f"Program{base.__name__}", (ProgramScheduling, base), {})(*args, version=vllm.__version__, **kwargs)
 
 
 class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types where this is checked
     """A mixin over vLLM's ``Scheduler`` or ``AsyncScheduler``."""
 
-    def __init__(self, *args: Any, clock: Callable[[], float] | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, clock: Callable[[], float] | None = None, version: str = "", **kwargs: Any
+    ) -> None:
         config = kwargs["vllm_config"] if "vllm_config" in kwargs else args[0]
         self._settings = Settings.from_config(config.additional_config)
         # vLLM's heap of waiting requests, ordered by (priority, arrival_time), in place of its plain list.
         config.scheduler_config.policy = "priority"
         super().__init__(*args, **kwargs)
         self._clock = clock or _wall_anchored(time.time() - time.monotonic())
-        self._ledger = Ledger(self._settings)
+        self._ledger = Ledger(self._settings, version=version, slots=self._slots())
         self._queues = self._ledger.queues
         self._in_vain: dict[str, int] = {}
         """Calls for which victims were put back and that were not admitted, by the decision that may retry."""
@@ -151,7 +154,7 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
             self._reorder(self._ledger.request(call), call)
         if self.pause_state.name != "UNPAUSED":  # vLLM admits nobody, so nobody need make room
             return Selection(admit=(), preempt=())
-        free = self.max_num_active_reqs - len(self.running) - self.num_waiting_for_streaming_input
+        free = self._slots() - len(self.running) - self.num_waiting_for_streaming_input
         selection = self._queues.select(
             Room(slots=free, units=self.kv_cache_manager.block_pool.get_num_free_blocks()),
             needs=self._needs,
@@ -165,6 +168,11 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         # The token budget of a step goes to the best calls first, not to those that have run longest.
         self.running.sort(key=lambda request: (request.priority, request.arrival_time))
         return selection
+
+    def _slots(self) -> int:
+        """Calls that the batch holds. Up to vLLM 0.30 that was the model runner's own limit."""
+        slots: int = getattr(self, "max_num_active_reqs", self.max_num_running_reqs)
+        return slots
 
     def _put_back(self, victim: Any, parked: list[Any]) -> None:
         self.running.remove(victim)

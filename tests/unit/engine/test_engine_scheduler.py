@@ -365,6 +365,11 @@ class TestState:
         assert shown["a"]["blocks"] == 2
         assert shown["a"]["service_s"] == pytest.approx(1.0)
 
+    def test_it_says_what_the_engine_is_and_how_its_levels_are_set(self, clock: Clock) -> None:
+        state = make_scheduler(clock, slots=3, quanta_s=[1.0, 2.0, None], beta=4.0).autellix_state()
+        assert (state["version"], state["slots"], state["beta"]) == ("0.0.0", 3, 4.0)
+        assert (state["bounds_s"], state["quanta_s"]) == ([1.0, 4.0], [1.0, 2.0, None])
+
 
 class TestFailures:
     def test_a_failing_decision_logs_once_and_leaves_vllms_own_order(
