@@ -145,6 +145,8 @@ class EngineStateJSON(TypedDict):
     resident_blocks: dict[str, int]
     kv_usage: float
     aborted: list[AbortedJSON]
+    counts: NotRequired[dict[str, Any]]
+    """What the engine counted since it started, such as preemptions by cause; what there is, is its own affair."""
 
 
 @dataclass(frozen=True, slots=True)
