@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from adapter_benchmark.servers import ADAPTER, FCFS, serving
 from adapter_benchmark.tables import Table, at_percentile
 from adapter_benchmark.traffic import Caller, Salts
+from autellix_core.priority import Policy
 
 __all__ = ["measure"]
 
@@ -19,6 +20,7 @@ _CALLS = 240
 _CALL = {"prompt": 160, "output": 80}
 _LEVELS = ("--level-bounds", "0.02,0.04,0.08,0.16,0.32,0.64,1.28")
 """So short that a call uses several quanta up and is displaced by newer ones."""
+_STOCK, _PRESENT, _PREEMPTING = FCFS.name, "adapter, calls under FCFS", "adapter"
 _GENERATED = "vllm:generation_tokens_total"
 
 
@@ -34,58 +36,70 @@ class _Passage:
 
 
 async def measure(seed: int, repetitions: int) -> Table:
-    """The same calls to both servers, both up, one of them busy at a time; the one that begins alternates."""
-    passages: dict[str, list[_Passage]] = {FCFS.name: [], ADAPTER.name: []}
+    """The same calls to both servers, both up, one of them busy at a time; the order turns with each repetition."""
     salts = Salts(seed)
     async with AsyncExitStack() as stack:
         flags = ("--max-num-seqs", str(_BATCH))
         stock = await stack.enter_async_context(serving(FCFS, *flags))
         ours = await stack.enter_async_context(serving(ADAPTER, *flags, settings=_LEVELS))
-        callers = [await stack.enter_async_context(Caller(server, salts)) for server in (stock, ours)]
-        for caller in callers:
+        ways = {
+            _STOCK: Caller(stock, salts),
+            _PRESENT: Caller(ours, salts, Policy.FCFS),
+            _PREEMPTING: Caller(ours, salts),
+        }
+        for caller in ways.values():
+            await stack.enter_async_context(caller)
             await _pass(caller, seed, _CALLS // 4)
+        passages: dict[str, list[_Passage]] = {name: [] for name in ways}
+        order = list(ways)
         for repetition in range(repetitions):
-            for caller in callers if repetition % 2 == 0 else reversed(callers):
-                passages[caller.server.system.name].append(await _pass(caller, seed + repetition, _CALLS))
+            for name in order:
+                passages[name].append(await _pass(ways[name], seed + repetition, _CALLS))
+            order.append(order.pop(0))
     return _table(passages)
 
 
 def _table(passages: dict[str, list[_Passage]]) -> Table:
-    stock, ours = passages[FCFS.name], passages[ADAPTER.name]
-    full = [1 - a.full_tokens_per_s / b.full_tokens_per_s for a, b in zip(ours, stock, strict=True)]
-    whole = [1 - a.all_tokens_per_s / b.all_tokens_per_s for a, b in zip(ours, stock, strict=True)]
+    stock = passages[_STOCK]
+    lost = {
+        name: (
+            [1 - one.full_tokens_per_s / other.full_tokens_per_s for one, other in zip(given, stock, strict=True)],
+            [1 - one.all_tokens_per_s / other.all_tokens_per_s for one, other in zip(given, stock, strict=True)],
+        )
+        for name, given in passages.items()
+    }
     rows = tuple(
         (
             name,
             f"{at_percentile([each.full_tokens_per_s for each in given], 50):.0f}",
             f"{at_percentile([each.all_tokens_per_s for each in given], 50):.0f}",
+            *(("", "") if given is stock else (_lost(lost[name][0]), _lost(lost[name][1]))),
             f"{at_percentile([each.preemptions for each in given], 50):.0f}",
-            "" if given is stock else _again(given),
-            "" if given is stock else f"{_lost(full)}; to the end {_lost(whole)}",
+            _again(given),
         )
         for name, given in passages.items()
     )
     return Table(
         title="Throughput lost under a preemption-heavy load",
         columns=(
-            "system",
-            "tokens/s, batch full",
-            "tokens/s, to the end",
-            "preemptions",
-            "again",
-            "lost (median, range)",
+            *("system", "tokens/s, batch full", "to the end"),
+            *("lost, batch full (median, range)", "lost, to the end", "preemptions", "computed again each"),
         ),
         rows=rows,
         note=(
             f"{_CALLS} calls of {_CALL['prompt']} + {_CALL['output']} tokens, {_AGENTS} at a time, at --max-num-seqs "
-            f"{_BATCH}, from programs whose service is random; levels from 20 ms on. {len(stock)} repetitions, in "
-            "pairs: lost is what each pair lost, and a negative loss a gain. Stock's own passes were "
-            f"{_spread(stock)} of their median. Again: tokens computed again for each preemption."
+            f"{_BATCH}, from programs whose service is random; levels from 20 ms on. {len(stock)} repetitions, "
+            "interleaved: lost is against stock's pass of the same repetition, and a negative loss a gain. Stock's own "
+            f"passes were {_spread(stock)} of their median. The second row is the adapter with every call under FCFS: "
+            "it keeps its books and decides, but has nothing to preempt."
         ),
         values={
-            "lost_batch_full": full,
-            "lost_to_the_end": whole,
-            **{name: [asdict(each) for each in given] for name, given in passages.items()},
+            name: {
+                "passes": [asdict(each) for each in given],
+                "lost_batch_full": lost[name][0],
+                "lost_to_the_end": lost[name][1],
+            }
+            for name, given in passages.items()
         },
     )
 

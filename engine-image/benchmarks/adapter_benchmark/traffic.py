@@ -15,6 +15,7 @@ import aiohttp
 
 from adapter_benchmark.servers import Server
 from autellix_core.levels import Levels, level_of
+from autellix_core.priority import Policy
 from autellix_core.wire import REPORT_COMMENT, REPORT_HEADER, STATE_PATH, CallHeaders, Report
 from autellix_engine import tiny_model
 
@@ -47,8 +48,9 @@ class Answered:
 class Caller:
     """A client of one server."""
 
-    def __init__(self, server: Server, salts: Salts) -> None:
+    def __init__(self, server: Server, salts: Salts, policy: Policy = Policy.ATLAS) -> None:
         self.server = server
+        self._policy = policy
         self._salts = salts
         self._http = aiohttp.ClientSession(server.url, timeout=_PATIENCE, connector=aiohttp.TCPConnector(limit=0))
 
@@ -102,7 +104,9 @@ class Caller:
     ) -> tuple[dict[str, Any], dict[str, str]]:
         salt = self._salts()
         text = f"{salt} " + "Lorem ipsum dolor sit amet. " * (prompt // 28 + 1)
-        headers = CallHeaders(program=salt, call=salt, service_s=service_s, program_service_s=service_s)
+        headers = CallHeaders(
+            program=salt, call=salt, service_s=service_s, program_service_s=service_s, policy=self._policy
+        )
         return {
             "model": tiny_model.NAME,
             "prompt": text[:prompt],  # the model has one token a byte
