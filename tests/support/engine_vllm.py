@@ -35,7 +35,7 @@ VERSION = "0.32.0"
 
 class Status(Enum):
     WAITING = auto()
-    WAITING_FOR_GRAMMAR = auto()
+    WAITING_FOR_STRUCTURED_OUTPUT_GRAMMAR = auto()
     RUNNING = auto()
     PREEMPTED = auto()
     FINISHED = auto()
@@ -68,6 +68,7 @@ class Request:
     num_computed_tokens: int = 0
     block_hashes: list[str] = field(default_factory=list)
     lora_request: Any = None
+    structured_output_request: Any = None
     resumable: bool = False
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ The rules of scheduling are :mod:`autellix_core`'s; this package translates betw
 
     __main__ launch  tiny_model   one command that starts an engine
     middleware  state  metrics    the API process: headers in, reports, state and metrics out
-    scheduler  blocks             the engine process: the only files that know vLLM's scheduler
+    scheduler  blocks  readiness  the engine process: the only files that know vLLM's scheduler
     versions  features            which of vLLM's versions and features go with it, and what is refused
     ledger  accounts  counts      its calls; one call's time; what happened since the start
     lifetime                      no engine process outlives its API process

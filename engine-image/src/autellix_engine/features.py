@@ -41,7 +41,8 @@ class Features:
         speculative = config.speculative_config
         return cls(
             pooling=config.model_config.runner_type == "pooling",
-            data_parallel=parallel.data_parallel_size,
+            # A dense model's ranks are told that they are alone; only their index, from the second on, says otherwise.
+            data_parallel=max(parallel.data_parallel_size, parallel.data_parallel_index + 1),
             pipeline_parallel=parallel.pipeline_parallel_size,
             api_servers=getattr(parallel, "_api_process_count", 1),
             connector=None if transfer is None else transfer.kv_connector,
@@ -56,8 +57,9 @@ def refusals(features: Features) -> tuple[str, ...]:
         why.append(f"Embedding and other pooling models make one pass a call and give nothing to order: {_WITHOUT}")
     if features.data_parallel > 1:
         why.append(
-            f"Of {features.data_parallel} data-parallel engine cores behind one address only the first would answer "
-            "for its queues: start one engine a rank instead (--data-parallel-size 1) and name each to the gateway."
+            f"Of data-parallel engine cores behind one address, here {features.data_parallel} or more, only the first "
+            "would answer for its queues: start one engine a rank instead (--data-parallel-size 1) and name each to the "
+            "gateway."
         )
     if features.pipeline_parallel > 1:
         why.append(

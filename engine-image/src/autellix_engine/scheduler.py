@@ -29,6 +29,7 @@ from autellix_engine.counts import Cause
 from autellix_engine.features import EngineRefused, Features, refusals
 from autellix_engine.ledger import Ledger
 from autellix_engine.lifetime import end_with_parent
+from autellix_engine.readiness import adapter_fits, can_leave, can_run
 from autellix_engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -136,8 +137,8 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
                 self.waiting.add_request(request)
         with self._guarded("noting the batch"):
             now = self._clock()
-            for data in output.scheduled_new_reqs:
-                self._ledger.started(data.req_id, now=now)
+            for data in output.scheduled_new_reqs:  # among them, for vLLM's second model runner, those that resume
+                self._ledger.started(data.req_id, now=now, cached_tokens=data.num_computed_tokens)
             back = output.scheduled_cached_reqs
             if back.resumed_req_ids:
                 for request_id, computed in zip(back.req_ids, back.num_computed_tokens, strict=True):
@@ -230,26 +231,15 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         return tokens
 
     def _may_run(self, call: Queued) -> bool:
+        if self._in_vain.get(call.id, -1) >= self._decisions:
+            return False
         request = self._ledger.request(call)
-        if request.status.name not in {"WAITING", "PREEMPTED"}:  # a grammar compiles, KV is fetched, input is awaited
-            return False
-        if getattr(request, "num_stale_output_tokens", 0):  # vLLM first drains what was in flight when it was preempted
-            return False
-        return self._in_vain.get(call.id, -1) < self._decisions and self._adapter_fits(request)
-
-    def _adapter_fits(self, request: Any) -> bool:
-        """Whether the request's LoRA adapter is in the batch or may join it; vLLM passes the request over else."""
-        if self.lora_config is None or request.lora_request is None:
-            return True
-        present = {each.lora_request.lora_int_id for each in self.running if each.lora_request is not None}
-        return request.lora_request.lora_int_id in present or len(present) < self.lora_config.max_loras
+        adapters = None if self.lora_config is None else self.lora_config.max_loras
+        return can_run(request) and adapter_fits(request, self.running, adapters)
 
     def _may_leave(self, call: Queued) -> bool:
         request = self._ledger.request(call)
-        if request.status.name != "RUNNING" or request.resumable:
-            return False
-        ends = request.num_output_tokens + request.num_output_placeholders >= request.max_tokens
-        return not ends and self._request_blocks_can_be_freed(request)
+        return can_leave(request) and bool(self._request_blocks_can_be_freed(request))
 
     def _note_in_vain(self, selection: Selection) -> None:
         self._in_vain = {call: until for call, until in self._in_vain.items() if until > self._decisions}

@@ -19,7 +19,6 @@ METHOD_NAMES = (
     "update_from_output",
     "finish_requests",
     "_preempt_request",
-    "_request_blocks_can_be_freed",
 )
 """Of the scheduler's class; overridden or called."""
 
@@ -41,8 +40,9 @@ INSTANCE_NAMES = (
     "kv_cache_manager.get_blocks",
     "kv_cache_manager.block_pool.get_num_free_blocks",
     "kv_cache_manager.block_pool.get_cached_block",
+    "_request_blocks_can_be_freed|processed_step_seq",
 )
-"""Of a scheduler that is built."""
+"""Of a scheduler that is built. Of ``new|old`` one is enough: the later name, and what it was before."""
 
 
 def warning(version: str) -> str | None:
@@ -59,7 +59,7 @@ def warning(version: str) -> str | None:
 
 
 def missing(thing: object, names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the (dotted) names that ``thing`` lacks."""
+    """Those of the (dotted, or alternative) names that ``thing`` lacks."""
 
     def lacks(name: str) -> bool:
         at = thing
@@ -69,7 +69,7 @@ def missing(thing: object, names: Iterable[str]) -> tuple[str, ...]:
             at = getattr(at, part)
         return False
 
-    return tuple(name for name in names if lacks(name))
+    return tuple(name for name in names if all(map(lacks, name.split("|"))))
 
 
 def refusal(version: str, lacking: Sequence[str]) -> str | None:

@@ -13,13 +13,14 @@ def config(**changes: Any) -> Any:
     given = {
         "runner_type": "generate",
         "data_parallel_size": 1,
+        "data_parallel_index": 0,
         "pipeline_parallel_size": 1,
         "_api_process_count": 1,
         "kv_transfer_config": None,
         "speculative_config": None,
         **changes,
     }
-    parallel = ("data_parallel_size", "pipeline_parallel_size", "_api_process_count")
+    parallel = ("data_parallel_size", "data_parallel_index", "pipeline_parallel_size", "_api_process_count")
     return SimpleNamespace(
         model_config=SimpleNamespace(runner_type=given["runner_type"]),
         parallel_config=SimpleNamespace(**{name: given[name] for name in parallel}),
@@ -44,7 +45,8 @@ def test_what_goes_with_the_adapter_starts(changes: dict[str, Any]) -> None:
     ("changes", "named", "instead"),
     [
         ({"runner_type": "pooling"}, "Embedding", "stock engine"),
-        ({"data_parallel_size": 2}, "2 data-parallel", "--data-parallel-size 1"),
+        ({"data_parallel_size": 2}, "here 2 or more", "--data-parallel-size 1"),
+        ({"data_parallel_index": 2}, "here 3 or more", "--data-parallel-size 1"),
         ({"pipeline_parallel_size": 4}, "--pipeline-parallel-size 4", "--tensor-parallel-size"),
         ({"_api_process_count": 3}, "3 API processes", "--api-server-count 1"),
         (

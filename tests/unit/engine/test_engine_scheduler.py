@@ -12,6 +12,8 @@ from autellix_core.wire import CallHeaders, Report
 from autellix_engine.carrier import pack_call, take_report
 from engine_vllm import VERSION, Clock, Output, Request, Status, make_scheduler
 
+COMPILING = Status.WAITING_FOR_STRUCTURED_OUTPUT_GRAMMAR
+
 
 @pytest.fixture
 def clock() -> Clock:
@@ -204,8 +206,12 @@ class TestVictims:
 
     @pytest.mark.parametrize(
         "state",
-        [{"status": Status.WAITING_FOR_GRAMMAR}, {"num_stale_output_tokens": 1}],
-        ids=["its grammar compiles", "output is in flight"],
+        [
+            {"status": COMPILING, "structured_output_request": SimpleNamespace(grammar=None)},
+            {"status": COMPILING, "structured_output_request": SimpleNamespace(grammar=ValueError("no grammar"))},
+            {"num_stale_output_tokens": 1},
+        ],
+        ids=["its grammar compiles", "its grammar is wrong", "output is in flight"],
     )
     def test_nobody_is_put_back_for_a_call_that_cannot_run_yet(self, clock: Clock, state: dict[str, Any]) -> None:
         scheduler = make_scheduler(clock)
@@ -216,6 +222,15 @@ class TestVictims:
             setattr(late, name, value)
         scheduler.schedule()
         assert batch(scheduler) == {"req-a", "req-b"}
+
+    def test_a_call_whose_grammar_is_compiled_displaces_like_any_other(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock)
+        fill(scheduler, clock)
+        late = call("c", structured_output_request=SimpleNamespace(grammar=object()))
+        scheduler.add_request(late)
+        late.status = COMPILING  # vLLM looks again only when there is a place
+        scheduler.schedule()
+        assert batch(scheduler) == {"req-a", "req-c"}
 
     def test_nobody_is_put_back_while_the_engine_is_paused(self, clock: Clock) -> None:
         scheduler = make_scheduler(clock)
