@@ -7,7 +7,7 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
 MEMBERS := core gateway engine-image client
 PACKAGES := autellix_core autellix_gateway autellix_engine autellix
-SOURCES := $(addsuffix /src,$(MEMBERS)) tests
+SOURCES := $(addsuffix /src,$(MEMBERS)) engine-image/benchmarks tests
 PROJECT := .venv/installed
 ENGINE := .venv-engine/installed
 # A machine with an NVIDIA driver gets vLLM's CUDA build, any other the CPU build.
@@ -34,6 +34,10 @@ up: $(PROJECT) $(ENGINE) ## The same stack for your own agent, until Ctrl-C
 test: $(PROJECT) $(ENGINE) ## Install what is needed and run every test
 	pytest --cov=autellix_core --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
 
+.PHONY: bench-adapter
+bench-adapter: $(ENGINE) ## The engine adapter against stock vLLM on this machine: latency, cost a step, throughput
+	PYTHONPATH=engine-image/benchmarks .venv-engine/bin/python -m adapter_benchmark $(ARGS)
+
 .PHONY: check
 check: $(PROJECT) ## Format, lint, types, import contracts, unit and paper tests: quick, before every commit
 	ruff format --check $(SOURCES)
@@ -41,6 +45,7 @@ check: $(PROJECT) ## Format, lint, types, import contracts, unit and paper tests
 	mypy $(addprefix -p ,$(PACKAGES))
 	mypy tests
 	mypy $(addprefix -m ,$(SUPPORT))
+	MYPYPATH=engine-image/benchmarks mypy -p adapter_benchmark
 	lint-imports
 	pytest -q tests/unit tests/paper
 

@@ -17,14 +17,25 @@ from autellix_engine.carrier import pack_call
 from autellix_engine.scheduler import ProgramScheduling
 from autellix_engine.settings import CONFIG_KEY
 
-__all__ = ["BLOCK", "Clock", "Output", "Request", "Status", "StockScheduler", "make_scheduler"]
+__all__ = [
+    "BLOCK",
+    "VERSION",
+    "Clock",
+    "Output",
+    "ProgramStockScheduler",
+    "Request",
+    "Status",
+    "StockScheduler",
+    "make_scheduler",
+]
 
 BLOCK = 4
+VERSION = "0.32.0"
 
 
 class Status(Enum):
     WAITING = auto()
-    WAITING_FOR_GRAMMAR = auto()
+    WAITING_FOR_STRUCTURED_OUTPUT_GRAMMAR = auto()
     RUNNING = auto()
     PREEMPTED = auto()
     FINISHED = auto()
@@ -54,6 +65,10 @@ class Request:
     num_output_tokens: int = 0
     num_output_placeholders: int = 0
     num_stale_output_tokens: int = 0
+    num_computed_tokens: int = 0
+    block_hashes: list[str] = field(default_factory=list)
+    lora_request: Any = None
+    structured_output_request: Any = None
     resumable: bool = False
 
     def __post_init__(self) -> None:
@@ -110,7 +125,7 @@ class StockScheduler:
 
     def __init__(self, vllm_config: Any, *, slots: int = 2, blocks: int = 1000) -> None:
         self.policy = vllm_config.scheduler_config.policy
-        self.max_num_active_reqs = slots
+        self.max_num_active_reqs = self.max_num_running_reqs = slots
         self.num_waiting_for_streaming_input = 0
         self.pause_state = SimpleNamespace(name="UNPAUSED")
         self.block_size = BLOCK
@@ -120,10 +135,22 @@ class StockScheduler:
         self.running: list[Request] = []
         self.prev_step_scheduled_req_ids: set[str] = set()
         self.refused: set[str] = set()
+        self.cached: dict[str, int] = {}
+        """Tokens that a preempted request finds cached when it comes back."""
+        self.short_of_blocks = False
+        self.lora_config: Any = None
+        self.shared: dict[str, Any] = {}
+        """Blocks that more than one request may hold, by hash."""
+        self.kv_cache_config = SimpleNamespace(kv_cache_groups=[None])
         self.kv_cache_manager = SimpleNamespace(
             usage=0.5,
+            enable_caching=True,
             get_block_ids=lambda request_id: ([0] * self.requests[request_id].blocks,),
-            block_pool=SimpleNamespace(get_num_free_blocks=self._free_blocks),
+            get_blocks=lambda request_id: SimpleNamespace(blocks=(self._blocks_of(self.requests[request_id]),)),
+            block_pool=SimpleNamespace(
+                get_num_free_blocks=self._free_blocks,
+                get_cached_block=lambda block_hash, _: [self.shared[block_hash]] if block_hash in self.shared else None,
+            ),
         )
 
     def add_request(self, request: Request) -> None:
@@ -131,7 +158,14 @@ class StockScheduler:
         self.waiting.add_request(request)
 
     def schedule(self) -> Any:
-        new, resumed = [], set()
+        if self.short_of_blocks:
+            self._preempt_request(self.running.pop(), 0.0)
+            self.short_of_blocks = False
+        new, resumed, computed = (
+            [],
+            set(),
+            {request.request_id: request.num_computed_tokens for request in self.running},
+        )
         while self.waiting and len(self.running) < self.max_num_active_reqs:
             request = self.waiting.heap[0]
             if request.blocks > self._free_blocks() or request.request_id in self.refused:
@@ -140,11 +174,18 @@ class StockScheduler:
             self.running.append(request)
             if request.status is Status.PREEMPTED:
                 resumed.add(request.request_id)
+                request.num_computed_tokens = self.cached.get(request.request_id, 0)
+                computed[request.request_id] = request.num_computed_tokens
             else:
                 new.append(SimpleNamespace(req_id=request.request_id))
             request.status = Status.RUNNING
+        for request in self.running:
+            request.num_computed_tokens = request.num_tokens
         self.prev_step_scheduled_req_ids = {request.request_id for request in self.running}
-        return SimpleNamespace(scheduled_new_reqs=new, scheduled_cached_reqs=SimpleNamespace(resumed_req_ids=resumed))
+        cached = SimpleNamespace(
+            req_ids=list(computed), resumed_req_ids=resumed, num_computed_tokens=list(computed.values())
+        )
+        return SimpleNamespace(scheduled_new_reqs=new, scheduled_cached_reqs=cached)
 
     def update_from_output(self, tokens: Iterable[tuple[str, int]]) -> dict[int, Any]:
         """Give each of these running requests so many tokens."""
@@ -184,10 +225,15 @@ class StockScheduler:
         assert request.status is Status.RUNNING
         assert request not in self.running
         request.status = Status.PREEMPTED
+        request.num_computed_tokens = 0
         self.waiting.add_request(request)
 
     def _request_blocks_can_be_freed(self, request: Request) -> bool:
         return True
+
+    def _blocks_of(self, request: Request) -> list[Any]:
+        shared = [self.shared[each] for each in request.block_hashes if each in self.shared]
+        return shared + [SimpleNamespace(ref_cnt=1)] * (request.blocks - len(shared))
 
     def _free_blocks(self) -> int:
         return self.total_blocks - sum(request.blocks for request in self.running)
@@ -197,8 +243,8 @@ class ProgramStockScheduler(ProgramScheduling, StockScheduler):
     """As program_scheduler builds it over vLLM's."""
 
 
-def make_scheduler(clock: Clock, *, slots: int = 2, blocks: int = 1000, **settings: Any) -> Any:
+def make_scheduler(clock: Clock, *, slots: int = 2, blocks: int = 1000, version: str = VERSION, **settings: Any) -> Any:
     """The adapter over the stand-in, with levels [0, 1), [1, 4), [4, inf) unless told otherwise."""
     given = {"bounds_s": [1.0, 4.0], **settings}
     config = SimpleNamespace(additional_config={CONFIG_KEY: given}, scheduler_config=SimpleNamespace(policy="fcfs"))
-    return ProgramStockScheduler(vllm_config=config, slots=slots, blocks=blocks, clock=clock)
+    return ProgramStockScheduler(vllm_config=config, slots=slots, blocks=blocks, clock=clock, version=version)

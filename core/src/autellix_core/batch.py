@@ -1,16 +1,19 @@
 """Who is in the batch: the last part of Algorithm 1.
 
 "The batch is filled from Q1 downwards until the engine cannot fit the next call; running calls that are not in the
-batch are preempted." Two readings are made precise here, both so that a preemption is never for nothing:
+batch are preempted." Three readings are made precise here, so that a preemption is never for nothing and costs little:
 
-- inside one level a running call stays before a waiting one, so two equals cannot trade places at every step;
-- a running call is displaced only if that, with others in worse levels, really makes room for the better call.
+- inside one level a running call stays before a waiting one, so two equals cannot trade places at every step: without
+  a change of level (an arrival, a used-up quantum, a promotion) a second decision displaces nobody;
+- a running call is displaced only if that, with others in worse levels, really makes room for the better call;
+- among the running calls of the worst level those leave first that lose least, where the engine says what they lose.
 
-Where calls are of one size and no bound on preemptions is set, the outcome is exactly the paper's sentence.
+Where calls are of one size and no bound on preemptions is set, the levels in the batch are exactly the paper's.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from autellix_core.levels import Queued
 
@@ -41,16 +44,18 @@ def select(
     needs: Callable[[Queued], int],
     holds: Callable[[Queued], int],
     most_preemptions: int,
+    loses: Callable[[Queued], float] | None = None,
 ) -> Selection:
     """Choose the batch's changes.
 
     ``waiting`` comes best first and ``running`` worst first; both are read only as far as needed. ``needs`` gives the
-    units that a waiting call takes when it runs, ``holds`` those that a running one gives back. At most
-    ``most_preemptions`` calls are displaced in one decision.
+    units that a waiting call takes when it runs, ``holds`` those that a running one gives back. ``loses``
+    is what displacing a running call costs, such as the tokens to compute again; without it the last comer of the
+    worst level leaves first. At most ``most_preemptions`` calls are displaced in one decision.
     """
     admit: list[Queued] = []
     preempt: list[Queued] = []
-    worst = iter(running)
+    worst = iter(running) if loses is None else _cheapest_first(running, loses)
     slots, units = room.slots, room.units
     for call in waiting:
         need = needs(call)
@@ -70,3 +75,9 @@ def select(
         slots, units = slots - 1, units - need
         admit.append(call)
     return Selection(admit=tuple(admit), preempt=tuple(preempt))
+
+
+def _cheapest_first(running: Iterable[Queued], loses: Callable[[Queued], float]) -> Iterator[Queued]:
+    """Worst level first as they come; inside a level by what they lose, the last comer first among equals."""
+    for _, level in groupby(running, key=lambda call: call.level):
+        yield from sorted(level, key=loses)

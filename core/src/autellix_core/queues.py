@@ -133,11 +133,12 @@ class Queues:
         most_preemptions: int,
         may_run: Callable[[Queued], bool] = lambda _: True,
         may_leave: Callable[[Queued], bool] = lambda _: True,
+        loses: Callable[[Queued], float] | None = None,
     ) -> Selection:
         """Choose the batch's changes; nothing here changes before the engine says that it did them.
 
         ``may_run`` leaves out waiting calls that the engine could not run now (a grammar still compiling),
-        ``may_leave`` running ones that it could not put back now.
+        ``may_leave`` running ones that it could not put back now. The rest is :func:`batch.select`'s.
         """
         return batch.select(
             (call for call in self.waiting if may_run(call)),
@@ -146,6 +147,7 @@ class Queues:
             needs=needs,
             holds=holds,
             most_preemptions=most_preemptions,
+            loses=loses,
         )
 
     def _put(self, call: Queued) -> Queued:

@@ -128,13 +128,25 @@ class AbortedJSON(TypedDict):
 class EngineStateJSON(TypedDict):
     """``GET /autellix/state`` of an engine with the adapter."""
 
+    version: str
+    """Of the engine underneath, such as vLLM's."""
     policy: str
+    """Of calls that name none."""
+    slots: int
+    """Calls that its batch holds."""
+    bounds_s: list[float]
+    quanta_s: list[float | None]
+    """The engine's levels; a quantum of None has no end."""
+    beta: float | None
     levels: list[dict[str, int]]
+    """``waiting`` and ``running`` calls, best level first."""
     running: list[dict[str, float | int | str]]
     waiting: int
     resident_blocks: dict[str, int]
     kv_usage: float
     aborted: list[AbortedJSON]
+    counts: NotRequired[dict[str, Any]]
+    """What the engine counted since it started, such as preemptions by cause; what there is, is its own affair."""
 
 
 @dataclass(frozen=True, slots=True)

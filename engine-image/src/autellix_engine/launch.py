@@ -37,6 +37,8 @@ class Launch:
     """The model's name in the API; None for the last part of ``model``."""
     cpu: bool = False
     """vLLM's CPU build is what is installed."""
+    offload_gib: float = 0.0
+    """Host memory, in GiB, for the KV cache of calls that are not in the batch; 0 for none. Not on a CPU."""
     verbose: bool = False
     settings: Settings = field(default_factory=Settings)
     extra: Sequence[str] = ()
@@ -60,6 +62,7 @@ def arguments(launch: Launch, model: Path | str) -> list[str]:
         *("--scheduler-cls", SCHEDULER, "--middleware", MIDDLEWARE),
         *("--additional-config", json.dumps({CONFIG_KEY: launch.settings.to_json()}, separators=(",", ":"))),
         *(() if launch.verbose else ("--disable-uvicorn-access-log", "--uvicorn-log-level", "warning")),
+        *(("--kv-offloading-size", f"{launch.offload_gib:g}", *_OFFLOADING) if launch.offload_gib else ()),
         *((_TINY_CPU if launch.model == TINY else _CPU) if launch.cpu else ()),
         *launch.extra,
     ]
@@ -78,6 +81,9 @@ def environment(launch: Launch, given: Mapping[str, str]) -> dict[str, str]:
         defaults["OMP_NUM_THREADS"] = "1"  # more threads cost more than such a model gains
     return {**defaults, **given}
 
+
+# Left alone, vLLM offloads the blocks of prompts only: what a preempted call had generated would be computed again.
+_OFFLOADING = ("--kv-transfer-config", '{"kv_connector_extra_config":{"offload_prompt_only":false}}')
 
 # What a preemption keeps are full blocks: with the CPU's default of 128 up to 127 tokens would be computed again. And
 # left alone, vLLM takes 92 % of the memory for its KV cache, so that a second engine could not start.

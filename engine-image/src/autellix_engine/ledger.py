@@ -4,8 +4,9 @@ Bookkeeping only. It sees of vLLM's requests what any engine's have (an id, toke
 touches vLLM's queues; that is :mod:`scheduler`'s.
 """
 
+import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from autellix_core.queues import Queues
 from autellix_core.wire import AbortedJSON, EngineStateJSON
 from autellix_engine.accounts import Account
 from autellix_engine.carrier import carried, pack_report
+from autellix_engine.counts import Cause, Counts
 from autellix_engine.settings import Settings
 
 __all__ = ["Ledger"]
@@ -32,13 +34,19 @@ class _Entry:
     exchange: str
     prefilled: bool = False
     """Its cached prompt tokens are in the account."""
+    computed_tokens: int = 0
+    """Tokens whose KV it had when it was last put back."""
 
 
 class Ledger:
     """All calls of one engine. ``now`` is always seconds of the scheduler's clock."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, version: str = "", slots: int = 0) -> None:
+        """``version`` is the engine's, ``slots`` the calls that its batch holds: both for :meth:`state`."""
         self.queues = Queues(settings.levels)
+        self.counts = Counts()
+        self._version = version
+        self._slots = slots
         self._settings = settings
         self._entries: dict[str, _Entry] = {}
         self._accounts: OrderedDict[str, Account] = OrderedDict()
@@ -56,6 +64,8 @@ class Ledger:
         extra = request.sampling_params.extra_args if request.sampling_params is not None else None
         call = carried(extra, request=request.request_id, policy=self._settings.policy)
         headers = call.headers
+        if call.exchange not in self._accounts:
+            self.counts.saw_absurd(call.absurd)
         account = self._accounts.get(call.exchange) or Account(headers=headers, since=now)
         entry = _Entry(request, account, call.exchange)
         queued = self.queues.enter(
@@ -71,18 +81,25 @@ class Ledger:
         account.arrive(prompt_tokens=request.num_prompt_tokens, level=queued.level, now=now)
         return queued
 
-    def started(self, request_id: str, *, now: float) -> None:
-        """The request came into the batch; of one that is in it, or is unknown, nothing changes."""
-        entry = self._entries.get(request_id)
-        if entry is not None and not self.queues[request_id].running:
-            self.queues.started(request_id, now=now)
-            entry.account.start(now=now)
+    def started(self, request_id: str, *, now: float, cached_tokens: int = 0) -> None:
+        """The request came into the batch; of one that is in it, or is unknown, nothing changes.
 
-    def preempted(self, request_id: str, *, now: float) -> None:
-        """The request was put back; of one that is waiting, or is unknown, nothing changes."""
+        ``cached_tokens`` are those whose KV it need not compute.
+        """
+        entry = self._entries.get(request_id)
+        if entry is None or self.queues[request_id].running:
+            return
+        if self.queues.started(request_id, now=now).preemptions:
+            self.counts.resumed(recomputed_tokens=max(0, entry.computed_tokens - cached_tokens))
+        entry.account.start(now=now)
+
+    def preempted(self, request_id: str, cause: Cause, *, computed_tokens: int, now: float) -> None:
+        """The request was put back, with KV for so many tokens; of a waiting or unknown one nothing changes."""
         entry = self._entries.get(request_id)
         if entry is not None and self.queues[request_id].running:
             self.queues.preempted(request_id, now=now)
+            self.counts.preempted(cause)
+            entry.computed_tokens = computed_tokens
             entry.account.put_back(now=now)
 
     def produced(self, output: Any, *, now: float) -> None:
@@ -121,6 +138,11 @@ class Ledger:
         while len(self._aborted) > self._settings.aborted_reports:
             self._aborted.popitem(last=False)
 
+    def keep_only(self, known: Container[str], *, now: float) -> None:
+        """Drop what the engine does not know any more, after a failure that may have lost an end."""
+        for request_id in [each for each in self._entries if each not in known]:
+            self._leave(self._entries[request_id], now)
+
     def state(self, *, holds: Callable[[Queued], int], kv_usage: float, now: float) -> EngineStateJSON:
         """What ``GET /autellix/state`` shows. ``holds`` gives the KV blocks of a running call."""
         resident: dict[str, int] = {}
@@ -131,14 +153,21 @@ class Ledger:
             resident[program] = resident.get(program, 0) + blocks
             running.append({**asdict(account.report(call, now=now)), "program": program, "blocks": blocks})
         lengths = self.queues.lengths()
+        levels = self._settings.levels
         return {
+            "version": self._version,
             "policy": self._settings.policy.value,
+            "slots": self._slots,
+            "bounds_s": list(levels.bounds_s),
+            "quanta_s": [None if math.isinf(quantum) else quantum for quantum in levels.quanta_s],
+            "beta": levels.beta,
             "levels": [{"waiting": waits, "running": runs} for waits, runs in lengths],
             "running": running,
             "waiting": sum(waits for waits, _ in lengths),
             "resident_blocks": resident,
             "kv_usage": kv_usage,
             "aborted": list(self._aborted.values()),
+            "counts": self.counts.to_json(),
         }
 
     def _leave(self, entry: _Entry, now: float) -> None:

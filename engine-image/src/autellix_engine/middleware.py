@@ -2,7 +2,8 @@
 
 :class:`ProgramMiddleware` is what vLLM's ``--middleware`` names, a plain ASGI class. It reads the headers of
 :class:`autellix_core.wire.CallHeaders` and wraps the ``generate`` of vLLM's engine client once: through a context
-variable every request that the handler sends to the engine carries the call, whichever API it came in by.
+variable every request that the handler sends to the engine carries the call, whichever API it came in by. A scrape of
+vLLM's ``/metrics`` gets the scheduler's state first.
 
 The report of a whole response is a header of it; a stream ends with it as an SSE comment, which clients ignore. Only
 a call that came with a call id gets one: a plain client of the engine sees plain vLLM.
@@ -19,7 +20,8 @@ from uuid import uuid4
 from autellix_core.errors import MalformedReport
 from autellix_core.wire import HEADER_PREFIX, REPORT_HEADER, STATE_PATH, CallHeaders, Report
 from autellix_engine.carrier import KEY, pack_call, take_report
-from autellix_engine.state import answer_state
+from autellix_engine.metrics import METRICS_PATH, EngineMetrics
+from autellix_engine.state import answer_state, snapshot
 
 __all__ = ["ProgramMiddleware"]
 
@@ -55,8 +57,9 @@ _exchange: ContextVar[_Exchange | None] = ContextVar("autellix_exchange", defaul
 class ProgramMiddleware:
     """ASGI middleware of an engine. A second layer of it, should it be named twice, does nothing."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, metrics: EngineMetrics | None = None) -> None:
         self._app = app
+        self._metrics = metrics or EngineMetrics()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or _SEEN in scope:
@@ -69,12 +72,20 @@ class ProgramMiddleware:
             return
         if client is not None:
             _wrap_generate(client)
+            if scope["path"] == METRICS_PATH:
+                await self._refresh(client)
         exchange = _Exchange(id=uuid4().hex, headers=_ours(scope))
         token = _exchange.set(exchange)
         try:
             await self._app(scope, receive, _Reporter(exchange, send) if _wants_report(exchange) else send)
         finally:
             _exchange.reset(token)
+
+    async def _refresh(self, client: Any) -> None:
+        try:
+            self._metrics.show(await snapshot(client))
+        except Exception as error:  # noqa: BLE001 - vLLM's own metrics are shown whatever ours died of
+            logger.warning("The engine gave no state for its metrics: %s %s", type(error).__name__, error)
 
 
 class _Reporter:

@@ -9,22 +9,27 @@ blocks, chunked prefill, resumption from the prefix cache); this mixin tells it 
   for want of KV blocks, never because a better call waits);
 - every passage into and out of the batch is accounted, and the account leaves with the call's output.
 
-Checked against vLLM 0.32. Nothing here may break the engine: an exception in our own code is logged once and that
-step is vLLM's own.
+Nothing here may break the engine: an exception in our own code is counted, logged once, and that step is vLLM's own.
+What cannot work at all is refused before the engine starts (:mod:`autellix_engine.features`, ``versions``).
 """
 
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from autellix_core.batch import Room, Selection
 from autellix_core.levels import Queued
 from autellix_core.wire import EngineStateJSON
+from autellix_engine import versions
+from autellix_engine.blocks import Blocks
 from autellix_engine.carrier import SNAPSHOT
+from autellix_engine.counts import Cause
+from autellix_engine.features import EngineRefused, Features, refusals
 from autellix_engine.ledger import Ledger
 from autellix_engine.lifetime import end_with_parent
+from autellix_engine.readiness import adapter_fits, can_leave, can_run
 from autellix_engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,37 +49,64 @@ logger = logging.getLogger(__name__)
 def program_scheduler(*args: Any, **kwargs: Any) -> Any:
     """Build the scheduler over the base that vLLM would have taken: sync, or async where it runs steps ahead.
 
-    vLLM calls this in the engine process, so what belongs to that process is set up here too.
+    vLLM calls this in the engine process, so what belongs to that process is set up here too. Raises
+    :class:`EngineRefused` for a configuration or a version that the adapter does not work with.
     """
+    import vllm
     from vllm.v1.core.sched.async_scheduler import AsyncScheduler
     from vllm.v1.core.sched.scheduler import Scheduler
     from vllm.v1.engine.core import EngineCore
 
     config = kwargs["vllm_config"] if "vllm_config" in kwargs else args[0]
+    why = refusals(Features.of(config))
+    if why:
+        raise EngineRefused(" ".join(why))
     base = AsyncScheduler if config.scheduler_config.async_scheduling else Scheduler
     # The engine process answers calls by method name; this one returns what GET /autellix/state shows.
     setattr(EngineCore, SNAPSHOT, lambda core: core.scheduler.autellix_state())
     end_with_parent()
-    return type(f"Program{base.__name__}", (ProgramScheduling, base), {})(*args, **kwargs)
+    return type(f"Program{base.__name__}", (ProgramScheduling, base), {})(*args, version=vllm.__version__, **kwargs)
 
 
 class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types where this is checked
     """A mixin over vLLM's ``Scheduler`` or ``AsyncScheduler``."""
 
-    def __init__(self, *args: Any, clock: Callable[[], float] | None = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, clock: Callable[[], float] | None = None, version: str = "", **kwargs: Any) -> None:
         config = kwargs["vllm_config"] if "vllm_config" in kwargs else args[0]
         self._settings = Settings.from_config(config.additional_config)
+        self._cause = Cause.CACHE_RESET
+        """Of a preemption that comes now."""
         # vLLM's heap of waiting requests, ordered by (priority, arrival_time), in place of its plain list.
         config.scheduler_config.policy = "priority"
         super().__init__(*args, **kwargs)
+        self._check(version)
         self._clock = clock or _wall_anchored(time.time() - time.monotonic())
-        self._ledger = Ledger(self._settings)
+        self._ledger = Ledger(self._settings, version=version, slots=self._slots())
         self._queues = self._ledger.queues
+        self._counts = self._ledger.counts
+        self._blocks = Blocks(
+            self.kv_cache_manager,
+            block_size=self.block_size,
+            hits_known=len(self.kv_cache_config.kv_cache_groups) == 1
+            and getattr(self, "hash_block_size", self.block_size) == self.block_size,
+        )
         self._in_vain: dict[str, int] = {}
         """Calls for which victims were put back and that were not admitted, by the decision that may retry."""
         self._decisions = 0
         self._steps = 0
         self._failed = False
+
+    def _check(self, version: str) -> None:
+        lacking = (
+            *versions.missing(type(self), versions.METHOD_NAMES),
+            *versions.missing(self, versions.INSTANCE_NAMES),
+        )
+        refused = versions.refusal(version, lacking)
+        if refused is not None:
+            raise EngineRefused(refused)
+        untested = versions.warning(version)
+        if untested is not None:
+            logger.warning(untested)
 
     # -- what vLLM calls ---------------------------------------------------------------------------------------
 
@@ -92,19 +124,26 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         with self._guarded("deciding"):
             self._steps += 1
             if self._steps % self._settings.decide_every_steps == 0:
+                began_s = time.perf_counter()
                 selection = self._decide(parked)
+                self._counts.decided(time.perf_counter() - began_s)
+        self._cause = Cause.KV_PRESSURE
         try:
             output = super().schedule(*args, **kwargs)
         finally:
+            self._cause = Cause.CACHE_RESET
             # Kept out of the queue meanwhile: a request cannot leave and rejoin the batch in one step.
             for request in parked:
                 self.waiting.add_request(request)
         with self._guarded("noting the batch"):
             now = self._clock()
-            for data in output.scheduled_new_reqs:
-                self._ledger.started(data.req_id, now=now)
-            for request_id in output.scheduled_cached_reqs.resumed_req_ids:
-                self._ledger.started(request_id, now=now)
+            for data in output.scheduled_new_reqs:  # among them, for vLLM's second model runner, those that resume
+                self._ledger.started(data.req_id, now=now, cached_tokens=data.num_computed_tokens)
+            back = output.scheduled_cached_reqs
+            if back.resumed_req_ids:
+                for request_id, computed in zip(back.req_ids, back.num_computed_tokens, strict=True):
+                    if request_id in back.resumed_req_ids:
+                        self._ledger.started(request_id, now=now, cached_tokens=computed)
             if selection is not None and selection.preempt:
                 self._note_in_vain(selection)
         return output
@@ -131,12 +170,15 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
     def _preempt_request(self, request: Any, *args: Any, **kwargs: Any) -> None:
         """Put back, by us or by vLLM for want of KV blocks."""
         with self._guarded("noting a preemption"):
-            self._ledger.preempted(request.request_id, now=self._clock())
+            computed = request.num_computed_tokens
+            self._ledger.preempted(request.request_id, self._cause, computed_tokens=computed, now=self._clock())
         super()._preempt_request(request, *args, **kwargs)
 
     def autellix_state(self) -> EngineStateJSON:
         """What ``GET /autellix/state`` shows; called in the engine process between two steps."""
-        return self._ledger.state(holds=self._holds, kv_usage=self.kv_cache_manager.usage, now=self._clock())
+        return self._ledger.state(
+            holds=lambda call: self._blocks.held(call.id), kv_usage=self._blocks.usage, now=self._clock()
+        )
 
     # -- deciding ----------------------------------------------------------------------------------------------
 
@@ -145,17 +187,19 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         self._decisions += 1
         now = self._clock()
         turn = self._queues.turn(now=now)
+        self._counts.turned(demoted=len(turn.demoted), promoted=len(turn.promoted))
         for call in turn.demoted:
             self._place(self._ledger.request(call), call)
         for call in turn.promoted:
             self._reorder(self._ledger.request(call), call)
         if self.pause_state.name != "UNPAUSED":  # vLLM admits nobody, so nobody need make room
             return Selection(admit=(), preempt=())
-        free = self.max_num_active_reqs - len(self.running) - self.num_waiting_for_streaming_input
+        free = self._slots() - len(self.running) - self.num_waiting_for_streaming_input
         selection = self._queues.select(
-            Room(slots=free, units=self.kv_cache_manager.block_pool.get_num_free_blocks()),
-            needs=self._needs,
-            holds=self._holds,
+            Room(slots=free, units=self._blocks.free),
+            needs=lambda call: self._blocks.needed(self._ledger.request(call)),
+            holds=lambda call: self._blocks.returned(call.id),
+            loses=self._loses,
             most_preemptions=self._settings.most_preemptions,
             may_run=self._may_run,
             may_leave=self._may_leave,
@@ -166,37 +210,36 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         self.running.sort(key=lambda request: (request.priority, request.arrival_time))
         return selection
 
+    def _slots(self) -> int:
+        """Calls that the batch holds. Up to vLLM 0.30 that was the model runner's own limit."""
+        newer = hasattr(self, "max_num_active_reqs")
+        slots: int = self.max_num_active_reqs if newer else self.max_num_running_reqs
+        return slots
+
     def _put_back(self, victim: Any, parked: list[Any]) -> None:
         self.running.remove(victim)
+        self._cause = Cause.BETTER_CALL
         self._preempt_request(victim, time.monotonic())
         # The model runner must not take the request for one that it still holds from the last step.
         self.prev_step_scheduled_req_ids.discard(victim.request_id)
         self.waiting.remove_request(victim)
         parked.append(victim)
 
-    def _needs(self, call: Queued) -> int:
-        """KV blocks that the waiting call takes if nothing of it is cached."""
-        tokens: int = self._ledger.request(call).num_tokens
-        return -(-tokens // int(self.block_size))
-
-    def _holds(self, call: Queued) -> int:
-        """KV blocks that the running call gives back."""
-        return sum(len(group) for group in self.kv_cache_manager.get_block_ids(call.id))
+    def _loses(self, call: Queued) -> int:
+        """Tokens to compute again should all of the call's blocks be reallocated while it waits."""
+        tokens: int = self._ledger.request(call).num_computed_tokens
+        return tokens
 
     def _may_run(self, call: Queued) -> bool:
+        if self._in_vain.get(call.id, -1) >= self._decisions:
+            return False
         request = self._ledger.request(call)
-        if request.status.name not in {"WAITING", "PREEMPTED"}:  # a grammar compiles, KV is fetched, input is awaited
-            return False
-        if request.num_stale_output_tokens:  # vLLM first drains what was in flight when it was preempted
-            return False
-        return self._in_vain.get(call.id, -1) < self._decisions
+        adapters = None if self.lora_config is None else self.lora_config.max_loras
+        return can_run(request) and adapter_fits(request, self.running, adapters)
 
     def _may_leave(self, call: Queued) -> bool:
         request = self._ledger.request(call)
-        if request.status.name != "RUNNING" or request.resumable:
-            return False
-        ends = request.num_output_tokens + request.num_output_placeholders >= request.max_tokens
-        return not ends and self._request_blocks_can_be_freed(request)
+        return can_leave(request) and bool(self._request_blocks_can_be_freed(request))
 
     def _note_in_vain(self, selection: Selection) -> None:
         self._in_vain = {call: until for call, until in self._in_vain.items() if until > self._decisions}
@@ -213,13 +256,17 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
 
     def _reorder(self, request: Any, call: Queued) -> None:
         """Change the place of a waiting request; it must be out of vLLM's heap meanwhile."""
-        for queue in (self.waiting, self.kv_holding_waiting):
+        # vLLM keeps some of those that wait in a second queue, which up to 0.30 had another name.
+        names = ("waiting", "kv_holding_waiting", "skipped_waiting")
+        for queue in [getattr(self, name) for name in names if hasattr(self, name)]:
             try:
                 queue.remove_request(request)
             except ValueError:
                 continue
-            self._place(request, call)
-            queue.add_request(request)
+            try:
+                self._place(request, call)
+            finally:
+                queue.add_request(request)
             return
         self._place(request, call)
 
@@ -228,10 +275,13 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         try:
             yield
         except Exception:  # whatever is wrong with our order, the engine must go on with its own
+            self._counts.failures[what] += 1
+            with suppress(Exception):  # an end that went unnoticed would fail every decision from now on
+                self._ledger.keep_only(self.requests, now=self._clock())
             if not self._failed:
                 self._failed = True
                 logger.exception(
-                    "%s failed; this step is in vLLM's own order. Further failures are not logged.",
+                    "%s failed; this step is in vLLM's own order. Further failures are not logged but counted.",
                     what.capitalize(),
                 )
 

@@ -12,11 +12,17 @@ from typing import Any
 
 from autellix_engine.carrier import SNAPSHOT
 
-__all__ = ["answer_state"]
+__all__ = ["answer_state", "snapshot"]
 
 _PATIENCE_S = 10.0
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+async def snapshot(client: Any) -> dict[str, Any]:
+    """The scheduler's state, asked of the engine process. Raises whatever that died of, or TimeoutError."""
+    state: dict[str, Any] = await asyncio.wait_for(client.engine_core.call_utility_async(SNAPSHOT), _PATIENCE_S)
+    return state
 
 
 async def answer_state(scope: MutableMapping[str, Any], send: Send, client: Any) -> None:
@@ -28,7 +34,7 @@ async def answer_state(scope: MutableMapping[str, Any], send: Send, client: Any)
         await _answer(send, 503, {"error": "The engine is still starting; ask again."})
         return
     try:
-        state = await asyncio.wait_for(client.engine_core.call_utility_async(SNAPSHOT), _PATIENCE_S)
+        state = await snapshot(client)
     except Exception as error:  # noqa: BLE001 - whatever the engine process died of, the caller gets an answer
         reason = f"The engine gave no state: {type(error).__name__} {error}".rstrip()
         await _answer(send, 503, {"error": f"{reason}. Is --scheduler-cls set to autellix_engine's?"})

@@ -1,5 +1,7 @@
 """Who is in the batch."""
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,6 +88,21 @@ def test_what_is_left_of_the_room_made_for_one_call_serves_the_next() -> None:
     assert ([call.id for call in picked.admit], [call.id for call in picked.preempt]) == (["a", "b"], ["z", "y"])
 
 
+def test_of_the_worst_level_those_leave_that_lose_least() -> None:
+    running = [a_call(name, level, running=True) for name, level in [("z", 3), ("y", 3), ("x", 3), ("w", 2)]]
+    lost = {"z": 500, "y": 20, "x": 20, "w": 1}
+    picked = select(
+        [a_call(name, 0) for name in "abcd"],
+        running,
+        Room(0, 0),
+        needs=lambda _: 0,
+        holds=lambda _: 0,
+        most_preemptions=9,
+        loses=lambda call: lost[call.id],
+    )
+    assert "".join(call.id for call in picked.preempt) == "yxzw"
+
+
 calls = st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=24)
 
 
@@ -131,3 +148,30 @@ def test_a_preemption_is_never_for_an_equal_and_never_overfills(
     assert sum(sizes[c.id] for c in picked.admit) <= units + sum(sizes[c.id] for c in picked.preempt)
     if picked.preempt:
         assert min(c.level for c in picked.admit) < min(c.level for c in picked.preempt)
+
+
+@given(calls, st.integers(0, 6), st.lists(st.integers(0, 99), min_size=24, max_size=24))
+def test_what_a_victim_loses_never_weighs_more_than_its_level(
+    given_calls: list[tuple[int, bool]], slots: int, losses: list[int]
+) -> None:
+    everyone = [a_call(f"{n:02}", level, float(n), running=running) for n, (level, running) in enumerate(given_calls)]
+    waiting = sorted((c for c in everyone if not c.running), key=lambda c: (c.level, c.enqueued_at))
+    running = sorted((c for c in everyone if c.running), key=lambda c: (c.level, c.enqueued_at), reverse=True)
+
+    def pick(loses: Callable[[Queued], float] | None) -> Selection:
+        return select(
+            waiting,
+            running,
+            Room(slots, 0),
+            needs=lambda _: 0,
+            holds=lambda _: 0,
+            most_preemptions=99,
+            loses=loses,
+        )
+
+    cheap, plain = pick(lambda call: losses[int(call.id)]), pick(None)
+    assert cheap.admit == plain.admit
+    assert [call.level for call in cheap.preempt] == [call.level for call in plain.preempt]
+    staying = [call for call in running if call not in cheap.preempt]
+    for left in cheap.preempt:
+        assert all(losses[int(left.id)] <= losses[int(call.id)] for call in staying if call.level == left.level)

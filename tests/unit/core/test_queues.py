@@ -139,6 +139,41 @@ def test_no_call_is_lost_or_doubled_and_foresight_stays_bounded(walk: list[tuple
     assert waiting == sorted(waiting)
 
 
+@given(
+    st.lists(st.tuples(st.floats(0, 9), st.floats(0, 0.5)), min_size=1, max_size=30),
+    st.integers(1, 4),
+    st.lists(st.floats(0, 9), min_size=30, max_size=30),
+)
+def test_who_was_displaced_does_not_come_back_before_a_level_changes(
+    arrivals: list[tuple[float, float]], places: int, losses: list[float]
+) -> None:
+    queues, now, preemptions, moves = Queues(OF), 0.0, 0, 0
+
+    def decide() -> int:
+        room = Room(places - sum(runs for _, runs in queues.lengths()), 0)
+        picked = queues.select(
+            room,
+            needs=lambda _: 0,
+            holds=lambda _: 0,
+            most_preemptions=99,
+            loses=lambda call: losses[int(call.id)],
+        )
+        for call in picked.preempt:
+            queues.preempted(call.id, now=now)
+        for call in picked.admit:
+            queues.started(call.id, now=now)
+        return len(picked.preempt)
+
+    for number, (service_s, later) in enumerate(arrivals):
+        now += later
+        queues.enter(str(number), service_s, now=now, program_service_s=service_s)
+        turn = queues.turn(now=now)
+        moves += 1 + len(turn.demoted) + len(turn.promoted)
+        preemptions += decide()
+        assert decide() == 0
+    assert preemptions <= moves
+
+
 def test_foresight_is_forgotten_when_it_outgrows_the_calls() -> None:
     queues = Queues(OF)
     for number in range(10_000):

@@ -8,9 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from autellix_core.wire import REPORT_HEADER, STATE_PATH, CallHeaders, Report
 from autellix_engine.carrier import SNAPSHOT, carried, pack_report
+from autellix_engine.counts import Counts
+from autellix_engine.metrics import EngineMetrics
 from autellix_engine.middleware import ProgramMiddleware
 
 CALL = CallHeaders(program="p", call="c", service_s=2.5)
@@ -241,3 +244,27 @@ class TestState:
         status, body = await self.ask(EngineClient(state=AttributeError("no autellix_snapshot")))
         assert status == 503
         assert "--scheduler-cls" in body["error"]
+
+
+class TestMetrics:
+    @staticmethod
+    async def scraped(client: EngineClient) -> dict[str, float]:
+        """What vLLM's own /metrics would show of ours after one scrape."""
+        registry = CollectorRegistry()
+        seen: dict[str, float] = {}
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            for metric in registry.collect():
+                seen.update({sample.name: sample.value for sample in metric.samples})
+
+        await run(ProgramMiddleware(app, EngineMetrics(registry)), scope(client, {}, "/metrics", method="GET"))
+        return seen
+
+    async def test_a_scrape_shows_the_scheduler_as_it_is(self) -> None:
+        counts = Counts(demotions=2)
+        state = {"levels": [{"waiting": 0, "running": 1}], "counts": counts.to_json()}
+        assert (await self.scraped(EngineClient(state=state)))["autellix_engine_demotions_total"] == 2
+
+    async def test_vllms_own_metrics_are_shown_whatever_ours_died_of(self, caplog: pytest.LogCaptureFixture) -> None:
+        assert await self.scraped(EngineClient(state=RuntimeError("gone"))) == {}
+        assert "no state for its metrics: RuntimeError gone" in caplog.text

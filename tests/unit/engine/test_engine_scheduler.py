@@ -1,6 +1,7 @@
 """The scheduler's part of the adapter over a stand-in for vLLM's, with a clock that passes when told to."""
 
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -8,8 +9,10 @@ import pytest
 from autellix_core.errors import InvalidSetting
 from autellix_core.priority import Policy
 from autellix_core.wire import CallHeaders, Report
-from autellix_engine.carrier import take_report
-from engine_vllm import Clock, Output, Request, Status, make_scheduler
+from autellix_engine.carrier import pack_call, take_report
+from engine_vllm import VERSION, Clock, Output, Request, Status, make_scheduler
+
+COMPILING = Status.WAITING_FOR_STRUCTURED_OUTPUT_GRAMMAR
 
 
 @pytest.fixture
@@ -203,8 +206,12 @@ class TestVictims:
 
     @pytest.mark.parametrize(
         "state",
-        [{"status": Status.WAITING_FOR_GRAMMAR}, {"num_stale_output_tokens": 1}],
-        ids=["its grammar compiles", "output is in flight"],
+        [
+            {"status": COMPILING, "structured_output_request": SimpleNamespace(grammar=None)},
+            {"status": COMPILING, "structured_output_request": SimpleNamespace(grammar=ValueError("no grammar"))},
+            {"num_stale_output_tokens": 1},
+        ],
+        ids=["its grammar compiles", "its grammar is wrong", "output is in flight"],
     )
     def test_nobody_is_put_back_for_a_call_that_cannot_run_yet(self, clock: Clock, state: dict[str, Any]) -> None:
         scheduler = make_scheduler(clock)
@@ -215,6 +222,15 @@ class TestVictims:
             setattr(late, name, value)
         scheduler.schedule()
         assert batch(scheduler) == {"req-a", "req-b"}
+
+    def test_a_call_whose_grammar_is_compiled_displaces_like_any_other(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock)
+        fill(scheduler, clock)
+        late = call("c", structured_output_request=SimpleNamespace(grammar=object()))
+        scheduler.add_request(late)
+        late.status = COMPILING  # vLLM looks again only when there is a place
+        scheduler.schedule()
+        assert batch(scheduler) == {"req-a", "req-c"}
 
     def test_nobody_is_put_back_while_the_engine_is_paused(self, clock: Clock) -> None:
         scheduler = make_scheduler(clock)
@@ -365,6 +381,11 @@ class TestState:
         assert shown["a"]["blocks"] == 2
         assert shown["a"]["service_s"] == pytest.approx(1.0)
 
+    def test_it_says_what_the_engine_is_and_how_its_levels_are_set(self, clock: Clock) -> None:
+        state = make_scheduler(clock, slots=3, quanta_s=[1.0, 2.0, None], beta=4.0).autellix_state()
+        assert (state["version"], state["slots"], state["beta"]) == (VERSION, 3, 4.0)
+        assert (state["bounds_s"], state["quanta_s"]) == ([1.0, 4.0], [1.0, 2.0, None])
+
 
 class TestFailures:
     def test_a_failing_decision_logs_once_and_leaves_vllms_own_order(
@@ -384,6 +405,69 @@ class TestFailures:
         assert batch(scheduler) == {"req-a", "req-b"}
         assert len(caplog.records) == 1
         assert "Deciding failed" in caplog.records[0].getMessage()
+
+    @pytest.mark.parametrize(
+        "broken",
+        [
+            "_ledger.enter",
+            "_ledger.started",
+            "_ledger.preempted",
+            "_ledger.produced",
+            "_ledger.aborted",
+            "_ledger.request",
+            "_queues.turn",
+            "_queues.select",
+            "_queues.started",
+            "_queues.preempted",
+            "_queues.leave",
+            "_blocks.needed",
+            "_blocks.returned",
+            "_may_run",
+            "_may_leave",
+            "_loses",
+            "_place",
+            "_put_back",
+            "_note_in_vain",
+            "_clock",
+        ],
+    )
+    @pytest.mark.parametrize("every", [1, 3], ids=["always", "now and then"])
+    def test_whatever_of_ours_fails_every_call_gets_all_its_tokens(
+        self, clock: Clock, monkeypatch: pytest.MonkeyPatch, broken: str, every: int
+    ) -> None:
+        scheduler = make_scheduler(clock, blocks=10, beta=2.0)
+        owner, calls = scheduler, 0
+        for part in broken.split(".")[:-1]:
+            owner = getattr(owner, part)
+        name = broken.split(".")[-1]
+        real = getattr(owner, name)
+
+        def failing(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls % every == 0:
+                raise RuntimeError("a bug")
+            return real(*args, **kwargs)
+
+        monkeypatch.setattr(owner, name, failing)
+        wanted = {f"req-{index}": 3 + index % 7 for index in range(12)}
+        got = dict.fromkeys(wanted, 0)
+        for index, tokens in enumerate(wanted.values()):
+            scheduler.add_request(call(str(index), (0.0, 2.0, 9.0)[index % 3], max_tokens=tokens))
+            for output in step(scheduler, clock, 0.4):
+                got[output.request_id] += len(output.new_token_ids)
+            if index == 5:
+                left = scheduler.running[-1].request_id
+                scheduler.finish_requests([left])
+                wanted[left] = got[left]
+        for _ in range(200):
+            for output in step(scheduler, clock, 0.4):
+                got[output.request_id] += len(output.new_token_ids)
+
+        assert not scheduler.requests
+        assert got == wanted
+        if calls >= every:
+            assert sum(scheduler._counts.failures.values()) > 0
 
     def test_a_failure_half_way_loses_no_request(
         self, clock: Clock, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
@@ -414,3 +498,118 @@ class TestFailures:
             scheduler.add_request(request)
             assert request.priority == 0
         assert scheduler.autellix_state()["waiting"] == 4
+
+
+class TestCounts:
+    @staticmethod
+    def counts(scheduler: Any) -> dict[str, Any]:
+        counts: dict[str, Any] = scheduler.autellix_state()["counts"]
+        return counts
+
+    def test_preemptions_are_counted_by_their_cause(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock, slots=2)
+        fill(scheduler, clock)
+        scheduler.add_request(call("c"))
+        step(scheduler, clock)
+        assert self.counts(scheduler)["preemptions"] == {"better_call": 1, "kv_pressure": 0, "cache_reset": 0}
+        scheduler.short_of_blocks = True
+        step(scheduler, clock)
+        assert self.counts(scheduler)["preemptions"] == {"better_call": 1, "kv_pressure": 1, "cache_reset": 0}
+        scheduler._preempt_request(scheduler.running.pop(), 0.0)
+        assert self.counts(scheduler)["preemptions"] == {"better_call": 1, "kv_pressure": 1, "cache_reset": 1}
+
+    def test_demotions_promotions_and_decisions(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock, slots=1, beta=2.0)
+        scheduler.add_request(call("a"))
+        step(scheduler, clock, 1.5)
+        scheduler.add_request(call("b", 2.0))
+        clock.now += 5.0
+        step(scheduler, clock)
+        counts = self.counts(scheduler)
+        assert (counts["demotions"], counts["promotions"]) == (1, 1)
+        assert sum(counts["decisions"]) == 2
+        assert counts["deciding_s"] > 0
+
+    @pytest.mark.parametrize(("cached", "again"), [(4, 1), (5, 0), (0, 5)])
+    def test_tokens_that_a_resumed_call_computes_again(self, clock: Clock, cached: int, again: int) -> None:
+        scheduler = make_scheduler(clock, slots=1)
+        scheduler.add_request(call("a", 9.0))
+        step(scheduler, clock)
+        step(scheduler, clock)  # the prompt's four tokens, and the first one's
+        scheduler.add_request(call("c", max_tokens=1))
+        scheduler.cached["req-a"] = cached
+        step(scheduler, clock)
+        step(scheduler, clock)
+        counts = self.counts(scheduler)
+        assert batch(scheduler) == {"req-a"}
+        assert (counts["resumptions"], counts["recomputed_tokens"]) == (1, again)
+
+    def test_absurd_headers_are_counted_once_a_call(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock)
+        headers = {
+            **CallHeaders(program="p", call="c").to_headers(),
+            "x-autellix-service": "-1",
+            "x-autellix-policy": "?",
+        }
+        for index in range(2):
+            request = Request(f"req-{index}")
+            request.sampling_params.extra_args = pack_call(None, headers, "one call")
+            scheduler.add_request(request)
+        assert self.counts(scheduler)["absurd_headers"] == {"x-autellix-service": 1, "x-autellix-policy": 1}
+
+    def test_failures_are_counted_by_what_failed(self, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+        scheduler = make_scheduler(clock)
+        monkeypatch.setattr(scheduler, "_decide", lambda _: 1 / 0)
+        for _ in range(3):
+            step(scheduler, clock)
+        assert self.counts(scheduler)["failures"] == {"deciding": 3}
+
+    def test_what_an_end_that_went_unnoticed_left_is_dropped(
+        self, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        scheduler = make_scheduler(clock)
+        fill(scheduler, clock)
+        with monkeypatch.context() as once:
+            once.setattr(scheduler._ledger, "aborted", lambda *_, **__: 1 / 0)
+            scheduler.finish_requests(["req-a"])
+        assert len(scheduler._ledger) == 1
+        scheduler.add_request(call("c"))
+        step(scheduler, clock)
+        assert batch(scheduler) == {"req-b", "req-c"}
+        assert self.counts(scheduler)["failures"] == {"noting an abort": 1}
+
+
+class TestCost:
+    def test_the_victim_is_who_computed_least_among_the_worst(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock, slots=3)
+        for name, tokens in (("a", 40), ("b", 4), ("c", 20)):
+            scheduler.add_request(call(name, 9.0, num_prompt_tokens=tokens))
+            clock.now += 0.001
+        step(scheduler, clock)
+        scheduler.add_request(call("new"))
+        step(scheduler, clock)
+        assert batch(scheduler) == {"req-a", "req-c", "req-new"}
+
+    def test_nobody_is_displaced_for_blocks_that_a_running_call_shares(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock, slots=3, blocks=6)
+        prefix = [f"block-{index}" for index in range(3)]
+        scheduler.shared = {each: SimpleNamespace(ref_cnt=1) for each in prefix}
+        scheduler.add_request(call("holds", 9.0, num_prompt_tokens=16, block_hashes=prefix))
+        scheduler.schedule()
+        scheduler.add_request(call("shares", num_prompt_tokens=13, block_hashes=prefix))
+        scheduler.schedule()
+        assert scheduler.autellix_state()["counts"]["preemptions"]["better_call"] == 0
+
+    def test_a_call_waits_for_its_lora_adapter_without_displacing_others(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock)
+        scheduler.lora_config = SimpleNamespace(max_loras=1)
+        for name in ("a", "b"):
+            scheduler.add_request(call(name, 9.0, lora_request=SimpleNamespace(lora_int_id=1)))
+        step(scheduler, clock)
+        scheduler.add_request(call("other", lora_request=SimpleNamespace(lora_int_id=2)))
+        step(scheduler, clock)
+        assert batch(scheduler) == {"req-a", "req-b"}
+        scheduler.add_request(call("same", lora_request=SimpleNamespace(lora_int_id=1)))
+        scheduler.waiting.remove_request(scheduler.requests["req-other"])  # as vLLM passes it over
+        step(scheduler, clock)
+        assert "req-same" in batch(scheduler)

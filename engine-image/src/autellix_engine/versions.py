@@ -1,0 +1,83 @@
+"""Which versions of vLLM this adapter was tested with, and which of vLLM's names it relies on.
+
+vLLM calls its scheduler's interface private: names go and meanings change between minor versions. A version outside
+the tested range gets a warning that says what nobody has compared there; a name that is gone is a refusal, since
+without it the order would silently be vLLM's own.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+
+__all__ = ["INSTANCE_NAMES", "METHOD_NAMES", "TESTED", "missing", "refusal", "warning"]
+
+TESTED = ((0, 27), (0, 32))
+"""The first and the last minor version."""
+
+METHOD_NAMES = (
+    "add_request",
+    "schedule",
+    "update_from_output",
+    "finish_requests",
+    "_preempt_request",
+)
+"""Of the scheduler's class; overridden or called."""
+
+INSTANCE_NAMES = (
+    "requests",
+    "running",
+    "waiting.add_request",
+    "waiting.remove_request",
+    "block_size",
+    "lora_config",
+    "max_num_running_reqs",
+    "num_waiting_for_streaming_input",
+    "prev_step_scheduled_req_ids",
+    "pause_state",
+    "kv_cache_config.kv_cache_groups",
+    "kv_cache_manager.usage",
+    "kv_cache_manager.enable_caching",
+    "kv_cache_manager.get_block_ids",
+    "kv_cache_manager.get_blocks",
+    "kv_cache_manager.block_pool.get_num_free_blocks",
+    "kv_cache_manager.block_pool.get_cached_block",
+    "_request_blocks_can_be_freed|processed_step_seq",
+)
+"""Of a scheduler that is built. Of ``new|old`` one is enough: the later name, and what it was before."""
+
+
+def warning(version: str) -> str | None:
+    """What to know of a version outside the tested range; None inside it."""
+    first, last = (".".join(map(str, each)) for each in TESTED)
+    found = re.match(r"(\d+)\.(\d+)", version)
+    if found is not None and TESTED[0] <= (int(found[1]), int(found[2])) <= TESTED[1]:
+        return None
+    return (
+        f"vLLM {version} is outside the range that Autellix was tested with ({first} to {last}): whether outputs stay "
+        "the same through preemption and resumption, with scheduling some steps ahead, under a full KV cache and with "
+        "aborts, and whether service and wait are measured right, nobody has compared on it."
+    )
+
+
+def missing(thing: object, names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the (dotted, or alternative) names that ``thing`` lacks."""
+
+    def lacks(name: str) -> bool:
+        at = thing
+        for part in name.split("."):
+            if not hasattr(at, part):
+                return True
+            at = getattr(at, part)
+        return False
+
+    return tuple(name for name in names if all(map(lacks, name.split("|"))))
+
+
+def refusal(version: str, lacking: Sequence[str]) -> str | None:
+    """Why an engine of this version cannot start, if anything is lacking."""
+    if not lacking:
+        return None
+    first, last = (".".join(map(str, each)) for each in TESTED)
+    return (
+        f"vLLM {version}'s scheduler has no {', '.join(lacking)}, which Autellix relies on: install vLLM {first} to "
+        f"{last}, or start this version without --scheduler-cls."
+    )
