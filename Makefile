@@ -45,7 +45,7 @@ check: $(PROJECT) ## Format, lint, types, import contracts, unit and paper tests
 	mypy $(addprefix -p ,$(PACKAGES))
 	mypy tests
 	mypy $(addprefix -m ,$(SUPPORT))
-	MYPYPATH=engine-image/benchmarks mypy -p adapter_benchmark
+	mypy -p adapter_benchmark
 	lint-imports
 	pytest -q tests/unit tests/paper
 
