@@ -27,7 +27,7 @@ class Serving:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.knobs = knobs
-        self.model = model or EngineModel(knobs.engine)
+        self.model = EngineModel(knobs.engine) if model is None else model
         self.failures = Failures(knobs)
         self.clock = clock
         self.finished = {"stop": 0, "length": 0, "abort": 0}

@@ -16,6 +16,7 @@ from autellix_engine.conformance.verdicts import Failed, Unfit
 __all__ = ["Engine", "probe"]
 
 _LEARN_TOKENS = 48
+_HOLD_S = 0.4
 _PATIENCE_S = 30.0
 
 
@@ -37,6 +38,11 @@ class Engine:
     def deep_s(self) -> float:
         """Service of a program whose calls enter the last level."""
         return self.levels.bounds_s[-1] * 2 if self.levels.bounds_s else 1.0
+
+    @property
+    def hold_s(self) -> float:
+        """How long a full batch is kept full, unless a check needs longer: long beside a short call's whole way."""
+        return max(_HOLD_S, 15 * self.overhead_s)
 
     def tokens(self, seconds: float) -> int:
         """About how many tokens a call gets in that time, the batch being full; at most what the model takes."""

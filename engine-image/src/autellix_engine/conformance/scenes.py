@@ -9,10 +9,7 @@ from autellix_engine.conformance.calls import Call
 from autellix_engine.conformance.probe import Engine
 from autellix_engine.conformance.verdicts import Failed
 
-__all__ = ["HOLD_S", "full_batch", "shortly", "together"]
-
-HOLD_S = 0.6
-"""How long a full batch is kept full, unless a check needs longer: long beside a call of a few tokens."""
+__all__ = ["full_batch", "shortly", "together"]
 
 _START_S = 60.0
 
@@ -32,10 +29,10 @@ async def together(engine: Engine, calls: Sequence[Call]) -> None:
 
 @asynccontextmanager
 async def full_batch(
-    engine: Engine, *, policy: Policy = Policy.ATLAS, hold_s: float = HOLD_S, prompts: Sequence[str] = ()
+    engine: Engine, *, policy: Policy = Policy.ATLAS, hold_s: float = 0.0, prompts: Sequence[str] = ()
 ) -> AsyncIterator[list[Call]]:
     """As many calls as the batch holds, all of the last level and all running. Waits for them on leaving."""
-    tokens = max(64, engine.tokens(hold_s))
+    tokens = max(64, engine.tokens(max(hold_s, engine.hold_s)))
     named: list[str | None] = [*prompts, *[None] * (engine.slots - len(prompts))]
     calls = [engine.call(tokens, engine.deep_s, policy=policy, prompt=prompt) for prompt in named]
     tasks = [asyncio.create_task(engine.caller.stream(call)) for call in calls]
