@@ -20,7 +20,7 @@ class FailureKind(StrEnum):
     CUT = "cut"
     """The connection ends in the middle of the answer."""
     HANG = "hang"
-    """No answer ever comes; the call is queued and never finishes until its client leaves."""
+    """The answer stops coming and the connection stays open, until the client leaves."""
 
 
 @dataclass(frozen=True, slots=True)
