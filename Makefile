@@ -5,8 +5,8 @@ SHELL := /bin/bash -o pipefail
 
 PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
-MEMBERS := core gateway engine-image client
-PACKAGES := autellix_core autellix_gateway autellix_engine autellix
+MEMBERS := core gateway engine-image client bench
+PACKAGES := autellix_core autellix_gateway autellix_engine autellix autellix_bench
 SOURCES := $(addsuffix /src,$(MEMBERS)) engine-image/benchmarks tests
 PROJECT := .venv/installed
 ENGINE := .venv-engine/installed
@@ -45,7 +45,7 @@ check: $(PROJECT) ## Format, lint, types, import contracts, unit and paper tests
 	mypy $(addprefix -p ,$(PACKAGES))
 	mypy tests
 	mypy $(addprefix -m ,$(SUPPORT))
-	MYPYPATH=engine-image/benchmarks mypy -p adapter_benchmark
+	mypy -p adapter_benchmark
 	lint-imports
 	pytest -q tests/unit tests/paper
 
@@ -86,7 +86,7 @@ $(ENGINE): requirements/engine-$(ENGINE_KIND).txt core/pyproject.toml engine-ima
 	@touch $@
 
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make requirements'
-LOCAL = $(addprefix --no-emit-package ,autellix-core autellix-gateway autellix-engine autellix)
+LOCAL = $(addprefix --no-emit-package ,autellix-core autellix-gateway autellix-engine autellix autellix-bench)
 
 .PHONY: requirements
 requirements: | $(filter .uv/bin/uv,$(UV)) ## Pin the newest versions of everything anew

@@ -177,7 +177,7 @@ class StockScheduler:
                 request.num_computed_tokens = self.cached.get(request.request_id, 0)
                 computed[request.request_id] = request.num_computed_tokens
             else:
-                new.append(SimpleNamespace(req_id=request.request_id))
+                new.append(SimpleNamespace(req_id=request.request_id, num_computed_tokens=request.num_computed_tokens))
             request.status = Status.RUNNING
         for request in self.running:
             request.num_computed_tokens = request.num_tokens

@@ -55,7 +55,7 @@ def select(
     """
     admit: list[Queued] = []
     preempt: list[Queued] = []
-    worst = iter(running) if loses is None else _cheapest_first(running, loses)
+    victims = _Victims(running, loses)
     slots, units = room.slots, room.units
     for call in waiting:
         need = needs(call)
@@ -63,8 +63,8 @@ def select(
         while slots < 1 or units < need:
             if len(preempt) + len(leaving) >= most_preemptions:
                 break
-            victim = next(worst, None)
-            if victim is None or victim.level <= call.level:
+            victim = victims.take(worse_than=call.level)
+            if victim is None:
                 break
             leaving.append(victim)
             slots += 1
@@ -77,7 +77,27 @@ def select(
     return Selection(admit=tuple(admit), preempt=tuple(preempt))
 
 
-def _cheapest_first(running: Iterable[Queued], loses: Callable[[Queued], float]) -> Iterator[Queued]:
-    """Worst level first as they come; inside a level by what they lose, the last comer first among equals."""
-    for _, level in groupby(running, key=lambda call: call.level):
-        yield from sorted(level, key=loses)
+class _Victims:
+    """Running calls in the order in which they leave: worst level first, inside a level by what they lose.
+
+    A level is put in order only once somebody of it must leave: most decisions displace nobody.
+    """
+
+    def __init__(self, running: Iterable[Queued], loses: Callable[[Queued], float] | None) -> None:
+        self._levels = groupby(running, key=lambda call: call.level)
+        self._loses = loses
+        self._next = next(self._levels, None)
+        self._leaving: Iterator[Queued] | None = None
+
+    def take(self, *, worse_than: int) -> Queued | None:
+        """The next one of a worse level, or None if there is no more."""
+        while self._next is not None and self._next[0] > worse_than:
+            if self._leaving is None:
+                # Stable, so that among equals the last comer, who stands first, leaves first.
+                calls = self._next[1]
+                self._leaving = iter(calls if self._loses is None else sorted(calls, key=self._loses))
+            victim = next(self._leaving, None)
+            if victim is not None:
+                return victim
+            self._next, self._leaving = next(self._levels, None), None
+        return None

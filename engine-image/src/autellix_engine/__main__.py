@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--beta", type=float, help="promote a call when its waiting is beta times its service (default: never)")
     add("--decide-every", type=int, metavar="N", help=f"in steps (default: {usual.decide_every_steps})")
     add("--most-preemptions", type=int, metavar="N", help=f"a decision (default: {usual.most_preemptions})")
-    add("--offload-gib", type=_gib, default=0.0, help="of this machine's memory for KV cache (GPU; default: none)")
+    add("--offload-gib", type=_gib, help="of this machine's memory for KV cache, 0 for none (GPU only; default: 4)")
     add("--verbose", action="store_true", help="vLLM's whole log, and one line a request")
     return parser
 

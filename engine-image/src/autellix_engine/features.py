@@ -58,8 +58,7 @@ def refusals(features: Features) -> tuple[str, ...]:
     if features.data_parallel > 1:
         why.append(
             f"Of data-parallel engine cores behind one address, here {features.data_parallel} or more, only the first "
-            "would answer for its queues: start one engine a rank instead (--data-parallel-size 1) and name each to the "
-            "gateway."
+            "would answer for its queues: start one engine a rank (--data-parallel-size 1), each named to the gateway."
         )
     if features.pipeline_parallel > 1:
         why.append(

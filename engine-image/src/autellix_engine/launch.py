@@ -37,8 +37,9 @@ class Launch:
     """The model's name in the API; None for the last part of ``model``."""
     cpu: bool = False
     """vLLM's CPU build is what is installed."""
-    offload_gib: float = 0.0
-    """Host memory, in GiB, for the KV cache of calls that are not in the batch; 0 for none. Not on a CPU."""
+    offload_gib: float | None = None
+    """Host memory, in GiB, for the KV cache of calls that are not in the batch; 0 for none, None for 4 on a GPU, which
+    hold 32,768 tokens of an 8-billion-parameter Llama (128 KiB each). Not on a CPU."""
     verbose: bool = False
     settings: Settings = field(default_factory=Settings)
     extra: Sequence[str] = ()
@@ -62,7 +63,7 @@ def arguments(launch: Launch, model: Path | str) -> list[str]:
         *("--scheduler-cls", SCHEDULER, "--middleware", MIDDLEWARE),
         *("--additional-config", json.dumps({CONFIG_KEY: launch.settings.to_json()}, separators=(",", ":"))),
         *(() if launch.verbose else ("--disable-uvicorn-access-log", "--uvicorn-log-level", "warning")),
-        *(("--kv-offloading-size", f"{launch.offload_gib:g}", *_OFFLOADING) if launch.offload_gib else ()),
+        *_offloading(launch),
         *((_TINY_CPU if launch.model == TINY else _CPU) if launch.cpu else ()),
         *launch.extra,
     ]
@@ -81,6 +82,20 @@ def environment(launch: Launch, given: Mapping[str, str]) -> dict[str, str]:
         defaults["OMP_NUM_THREADS"] = "1"  # more threads cost more than such a model gains
     return {**defaults, **given}
 
+
+def _offloading(launch: Launch) -> Sequence[str]:
+    """A call that resumes after its blocks were reallocated loads them back. The user's own word on it stands alone."""
+    usual_gib = 0.0 if launch.cpu else _USUAL_OFFLOAD_GIB
+    gib = usual_gib if launch.offload_gib is None else launch.offload_gib
+    own = any(each.startswith(("--kv-offloading", "--kv-transfer")) for each in _dashed(launch.extra))
+    return () if own or not gib else ("--kv-offloading-size", f"{gib:g}", *_OFFLOADING)
+
+
+def _dashed(arguments: Sequence[str]) -> Sequence[str]:
+    return [each.replace("_", "-") for each in arguments]
+
+
+_USUAL_OFFLOAD_GIB = 4.0
 
 # Left alone, vLLM offloads the blocks of prompts only: what a preempted call had generated would be computed again.
 _OFFLOADING = ("--kv-transfer-config", '{"kv_connector_extra_config":{"offload_prompt_only":false}}')

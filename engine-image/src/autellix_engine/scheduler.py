@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from autellix_core.batch import Room, Selection
@@ -42,6 +43,8 @@ __all__ = ["ProgramScheduling", "program_scheduler"]
 _RETRY_AFTER_DECISIONS = 64
 """How long a call that was not admitted after all causes no further preemption. One step suffices where the token
 budget was spent; a call that vLLM cannot admit for another reason must not preempt at every step."""
+
+_PLACE = attrgetter("priority", "arrival_time")
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +98,8 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         self._decisions = 0
         self._steps = 0
         self._failed = False
+        self._in_order = False
+        """Nobody came into the batch since it was last sorted."""
 
     def _check(self, version: str) -> None:
         lacking = (
@@ -137,9 +142,10 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
                 self.waiting.add_request(request)
         with self._guarded("noting the batch"):
             now = self._clock()
+            back = output.scheduled_cached_reqs
+            self._in_order = self._in_order and not (output.scheduled_new_reqs or back.resumed_req_ids)
             for data in output.scheduled_new_reqs:  # among them, for vLLM's second model runner, those that resume
                 self._ledger.started(data.req_id, now=now, cached_tokens=data.num_computed_tokens)
-            back = output.scheduled_cached_reqs
             if back.resumed_req_ids:
                 for request_id, computed in zip(back.req_ids, back.num_computed_tokens, strict=True):
                     if request_id in back.resumed_req_ids:
@@ -206,8 +212,10 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         )
         for call in selection.preempt:
             self._put_back(self._ledger.request(call), parked)
-        # The token budget of a step goes to the best calls first, not to those that have run longest.
-        self.running.sort(key=lambda request: (request.priority, request.arrival_time))
+        if not self._in_order or turn.demoted:
+            # The token budget of a step goes to the best calls first, not to those that have run longest.
+            self.running.sort(key=_PLACE)
+            self._in_order = True
         return selection
 
     def _slots(self) -> int:
@@ -239,7 +247,15 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
 
     def _may_leave(self, call: Queued) -> bool:
         request = self._ledger.request(call)
-        return can_leave(request) and bool(self._request_blocks_can_be_freed(request))
+        return can_leave(request) and self._gives_back_now(request)
+
+    def _gives_back_now(self, request: Any) -> bool:
+        """Whether the request's KV blocks can be had at once; else a step under way may still write them."""
+        if hasattr(self, "_request_blocks_can_be_freed"):
+            can: bool = self._request_blocks_can_be_freed(request)
+        else:  # up to vLLM 0.29 the same rule had no name
+            can = not self.defer_block_free or request.last_sched_seq <= self.processed_step_seq
+        return can
 
     def _note_in_vain(self, selection: Selection) -> None:
         self._in_vain = {call: until for call, until in self._in_vain.items() if until > self._decisions}

@@ -65,6 +65,31 @@ def test_what_is_only_for_the_tiny_model_on_a_cpu_is_not_for_others() -> None:
     assert "OMP_NUM_THREADS" not in launching.environment(Launch(cpu=True, model="org/big"), {})
 
 
+def test_a_gpu_keeps_the_kv_of_preempted_calls_in_host_memory_decoded_blocks_included() -> None:
+    arguments = launching.arguments(Launch(model="org/big"), "m")
+    assert value_of(arguments, "--kv-offloading-size") == "4"
+    connector = json.loads(value_of(arguments, "--kv-transfer-config"))
+    assert connector["kv_connector_extra_config"] == {"offload_prompt_only": False}
+    assert value_of(launching.arguments(Launch(offload_gib=2.5), "m"), "--kv-offloading-size") == "2.5"
+
+
+@pytest.mark.parametrize(
+    "launch",
+    [
+        Launch(cpu=True),
+        Launch(cpu=True, model="org/big"),
+        Launch(offload_gib=0.0),
+        Launch(extra=("--kv-offloading-size", "3")),
+        Launch(extra=("--kv-offloading-size=3",)),
+        Launch(extra=("--kv_transfer_config", "{}")),
+    ],
+    ids=["tiny on a CPU", "another model on a CPU", "none wanted", "own size", "own size in one word", "own connector"],
+)
+def test_kv_offloading_is_left_alone_where_it_cannot_work_or_is_the_users(launch: Launch) -> None:
+    ours = launching.arguments(launch, "m")[: -len(launch.extra) or None]
+    assert not any("kv-offloading" in each or "kv-transfer" in each for each in ours)
+
+
 def test_quiet_unless_told_otherwise() -> None:
     assert launching.environment(Launch(), {})["VLLM_LOGGING_LEVEL"] == "WARNING"
     assert launching.environment(Launch(cpu=True), {})["VLLM_LOGGING_LEVEL"] == "ERROR"
@@ -89,13 +114,15 @@ class TestParse:
     def test_everything_can_be_said(self) -> None:
         line = (
             "--model m --served-model-name n --host 0.0.0.0 --port 8123 --policy plas --level-bounds 1,2 "
-            "--level-quanta 1,1,5 --beta 2.5 --decide-every 4 --most-preemptions 2 --verbose -- --max-num-seqs 2"
+            "--level-quanta 1,1,5 --beta 2.5 --decide-every 4 --most-preemptions 2 --offload-gib 3 --verbose "
+            "-- --max-num-seqs 2"
         )
         launch = command.parse(line.split())
         assert (launch.model, launch.name, launch.host, launch.port) == ("m", "n", "0.0.0.0", 8123)
         assert launch.settings.policy is Policy.PLAS
         assert launch.settings.levels == Levels((1.0, 2.0), (1.0, 1.0, 5.0), beta=2.5)
         assert (launch.settings.decide_every_steps, launch.settings.most_preemptions) == (4, 2)
+        assert launch.offload_gib == 3.0
         assert launch.verbose
         assert list(launch.extra) == ["--max-num-seqs", "2"]
 
@@ -116,6 +143,7 @@ class TestParse:
             ("--decide-every 0", "at least 1"),
             ("--policy best", "invalid choice"),
             ("--model /no/such/model", "there is no model at /no/such/model"),
+            ("--offload-gib -1", "0 or more, not -1"),
             ("--port 70000", "between 1 and 65535"),
             ("--max-num-seqs 2", "unrecognized arguments"),
         ],

@@ -26,6 +26,7 @@ def test_another_version_is_told_what_nobody_compared(version: str) -> None:
 def test_names_that_are_gone_are_found_at_any_depth() -> None:
     thing = SimpleNamespace(a=1, b=SimpleNamespace(c=None))
     assert versions.missing(thing, ("a", "b.c", "b.d", "e", "b.c.f")) == ("b.d", "e", "b.c.f")
+    assert versions.missing(thing, ("e|b.c", "b.d|e")) == ("b.d|e",)
 
 
 def test_the_stand_in_has_all_that_is_relied_on() -> None:

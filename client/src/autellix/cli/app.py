@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from autellix import errors
-from autellix.cli import demo, gateway, ps, up
+from autellix.cli import demo, engine, gateway, ps, up
 
 __all__ = ["app"]
 
@@ -54,11 +54,15 @@ def _options(
     pass
 
 
+_HANDED_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
+"""Of commands that are another distribution's: all that follows is theirs, `--help` too."""
+
+engines = typer.Typer(help="Look at an engine.", no_args_is_help=True)
+engines.command("check", add_help_option=False, context_settings=_HANDED_ON)(engine.check)
+
 app.command("up", context_settings={"allow_extra_args": True})(up.up)
-app.command(
-    "gateway",
-    add_help_option=False,
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
-)(gateway.gateway)
+app.command("gateway", add_help_option=False, context_settings=_HANDED_ON)(gateway.gateway)
+app.add_typer(engines, name="engine")
+app.command("engine-sim", add_help_option=False, context_settings=_HANDED_ON)(engine.engine_sim)
 app.command("ps")(ps.ps)
 app.command("demo")(demo.demo)

@@ -1,0 +1,12 @@
+"""A model of one engine. It reads no clock and does no I/O: time is what its caller says it is.
+
+The simulated engine's server runs it in real time; a discrete-event simulator runs it in virtual time.
+"""
+
+from autellix_bench.engine.blocks import Blocks
+from autellix_bench.engine.costs import Costs
+from autellix_bench.engine.jobs import Job, Outcome, Output
+from autellix_bench.engine.model import EngineModel
+from autellix_bench.engine.settings import EngineSettings
+
+__all__ = ["Blocks", "Costs", "EngineModel", "EngineSettings", "Job", "Outcome", "Output"]

@@ -1,0 +1,95 @@
+"""The engine model in real time: one task steps it, and an iteration takes as long as the model says."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+from autellix_bench.engine import EngineModel, Job, Output
+from autellix_bench.server.asked import Asked
+from autellix_bench.server.failures import Failures
+from autellix_bench.server.knobs import Knobs
+from autellix_bench.server.words import block_keys
+from autellix_core.wire import CallHeaders
+
+__all__ = ["Serving"]
+
+
+class Serving:
+    """One engine model with calls under way. All methods belong to one event loop."""
+
+    def __init__(
+        self,
+        knobs: Knobs,
+        *,
+        model: EngineModel | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.knobs = knobs
+        self.model = EngineModel(knobs.engine) if model is None else model
+        self.failures = Failures(knobs)
+        self.clock = clock
+        self.finished = {"stop": 0, "length": 0, "abort": 0}
+        self._outputs: dict[str, asyncio.Queue[Output]] = {}
+        self._awake = asyncio.Event()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Step the model meanwhile."""
+        task = asyncio.create_task(self._step())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait((task,))
+            if not task.cancelled():
+                task.result()
+
+    def job(self, asked: Asked, headers: CallHeaders | None) -> Job:
+        """The call for the model. One without our headers is a program of its own, under the engine's policy."""
+        name = uuid4().hex
+        return Job(
+            id=name,
+            headers=headers or CallHeaders(program=name, call=name, policy=self.knobs.engine.policy),
+            prompt_tokens=len(asked.tokens),
+            output_tokens=asked.output_tokens,
+            block_keys=block_keys(asked.tokens, self.knobs.engine.block_tokens),
+        )
+
+    async def serve(self, job: Job, asked: Asked) -> AsyncIterator[Output]:
+        """The call's tokens as they come; leaving before the last aborts it."""
+        queue = self._outputs[job.id] = asyncio.Queue()
+        self.model.add(job, now=self.clock())
+        self._awake.set()
+        try:
+            while True:
+                output = await queue.get()
+                if output.report is not None:
+                    self.finished[asked.finish] += 1
+                yield output
+                if output.report is not None:
+                    return
+        finally:
+            del self._outputs[job.id]
+            if self.abort(job.id):
+                self.finished["abort"] += 1
+
+    def abort(self, job: str) -> bool:
+        """Take the call out of the engine; False if it had left."""
+        return self.model.abort(job, now=self.clock()) is not None
+
+    def spoken(self, asked: Asked, output: Output) -> str:
+        """The text of one token."""
+        return asked.author.token(output.index)
+
+    async def _step(self) -> None:
+        while True:
+            outcome = self.model.step(self.clock())
+            for output in outcome.outputs:
+                self._outputs[output.job].put_nowait(output)
+            if outcome.until is None:
+                self._awake.clear()
+                await self._awake.wait()
+            else:
+                await asyncio.sleep(max(0.0, outcome.until - self.clock()))

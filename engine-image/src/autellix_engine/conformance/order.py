@@ -1,0 +1,130 @@
+"""The order over whole programs: the paper's Figure 2, and first come first served as the engine's own order."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from autellix_core.priority import Policy
+from autellix_engine.conformance.calls import Call, new_id
+from autellix_engine.conformance.probe import Engine
+from autellix_engine.conformance.scenes import full_batch, shortly
+from autellix_engine.conformance.verdicts import Skipped, expect
+
+__all__ = ["fcfs_leaves_order_alone", "figure_2"]
+
+_LONG, _SHORT = (3, 3, 3), (1, 2)
+"""Units of each call of a long and of a short program. One unit of service is a third of the first level."""
+_FCFS, _AWARE = 18, 12
+"""Units that all calls wait in a batch of two; it grows with the batch, as programs do here."""
+_BETWEEN = (_FCFS + _AWARE) / 2
+
+
+@dataclass
+class _Run:
+    calls: dict[tuple[int, int], Call] = field(default_factory=dict)
+    """By program and place in it; the first half of the programs is long."""
+
+    @property
+    def demoted(self) -> bool:
+        return any(call.reported.demotions for call in self.calls.values())
+
+    def waited(self, slots: int) -> float:
+        """Units that the calls waited, for a batch of two. A unit is what this very run served for one."""
+        units = slots * (sum(_LONG) + sum(_SHORT))
+        unit_s = sum(call.reported.service_s for call in self.calls.values()) / units
+        return sum(call.reported.wait_s for call in self.calls.values()) / unit_s * 2 / slots
+
+
+async def figure_2(engine: Engine) -> str:
+    """Long programs A, B and short ones C, D: 18 units of waiting under FCFS and MLFQ, 12 by program."""
+    if engine.slots < 2:
+        raise Skipped("the figure needs a batch of two")
+    if engine.levels.count < 2:
+        raise Skipped("the engine has one level, so no call is better than another")
+    waited: dict[Policy, float] = {}
+    for policy in (Policy.FCFS, Policy.MLFQ, Policy.ATLAS):
+        run = await _without_demotion(engine, policy)
+        waited[policy] = run.waited(engine.slots)
+        if policy is Policy.ATLAS:
+            _short_ones_first(run, engine.slots)
+        await engine.settled()
+    seen = ", ".join(f"{policy.value} {units:.1f}" for policy, units in waited.items())
+    expect(
+        waited[Policy.ATLAS] < _BETWEEN < min(waited[Policy.FCFS], waited[Policy.MLFQ]),
+        f"Figure 2's programs must wait {_FCFS} units under fcfs and mlfq and {_AWARE} under atlas, in a batch of two; "
+        f"they waited {seen}.",
+    )
+    return f"units of waiting: {seen}; the paper has {_FCFS}, {_FCFS} and {_AWARE}"
+
+
+async def _without_demotion(engine: Engine, policy: Policy) -> _Run:
+    """Run the figure with units so short that no call uses up a quantum: that it shows elsewhere."""
+    quantum_s = min(engine.levels.quanta_s[0], 1.0)
+    for share in (5, 7, 10):
+        tokens = engine.tokens(quantum_s / share)
+        if tokens < 4:
+            break
+        run = await _run(engine, policy, tokens)
+        if not run.demoted:
+            return run
+    raise Skipped(f"the first quantum of {engine.levels.quanta_s[0]:g} s is too short for calls of a dozen tokens")
+
+
+async def _run(engine: Engine, policy: Policy, unit: int) -> _Run:
+    run = _Run()
+    names = [new_id() for _ in range(2 * engine.slots)]
+    first_s = engine.levels.bounds_s[0] if policy is Policy.ATLAS else 0.0
+
+    def enter(number: int, place: int) -> Call:
+        lengths = _lengths(number, engine.slots)
+        service_s = sum(lengths[:place]) / _LONG[0] * first_s
+        call = engine.call(lengths[place] * unit, service_s, policy=policy, program=names[number])
+        run.calls[number, place] = call
+        return call
+
+    async def serve(number: int, first: Call) -> None:
+        await engine.caller.stream(first)
+        for place in range(1, len(_lengths(number, engine.slots))):
+            await engine.caller.stream(enter(number, place))
+
+    async with asyncio.TaskGroup() as group:
+        firsts = [enter(number, 0) for number in range(engine.slots)]
+        for number, first in enumerate(firsts):
+            group.create_task(serve(number, first))
+        await asyncio.gather(*(first.begun.wait() for first in firsts))  # the long ones come first, just
+        for number in range(engine.slots, 2 * engine.slots):
+            group.create_task(serve(number, enter(number, 0)))
+    return run
+
+
+def _lengths(number: int, slots: int) -> tuple[int, ...]:
+    return _LONG if number < slots else _SHORT
+
+
+def _short_ones_first(run: _Run, slots: int) -> None:
+    short = max(run.calls[number, 1].ended_at for number in range(slots, 2 * slots))
+    long = min(run.calls[number, 1].ended_at for number in range(slots))
+    expect(short < long, "Under atlas every short program of Figure 2 must end before a long one's second call does.")
+
+
+async def fcfs_leaves_order_alone(engine: Engine) -> str:
+    """Under FCFS the order of arrival decides, whatever the program had."""
+    async with full_batch(engine, policy=Policy.FCFS) as holders:
+        fresh = [engine.call(shortly(engine), policy=Policy.FCFS) for _ in range(2)]
+        async with asyncio.TaskGroup() as group:
+            for call in fresh:
+                group.create_task(engine.caller.stream(call))
+                await asyncio.sleep(max(0.02, 2 * engine.overhead_s))
+    calls = [*holders, *fresh]
+    ended = min(holder.ended_at for holder in holders)
+    expect(
+        min(call.first_at for call in fresh) > ended - 2 * engine.token_s,
+        "Under fcfs a call that arrived at a full batch was served before one of the batch had ended.",
+    )
+    expect(fresh[0].first_at <= fresh[1].first_at, "Under fcfs the second of two waiting calls was served first.")
+    moved = sum(call.reported.preemptions + call.reported.demotions + call.reported.promotions for call in calls)
+    expect(moved == 0, f"Under fcfs no call is preempted, demoted or promoted; {moved} were.")
+    expect(
+        {call.reported.level for call in calls} == {0},
+        f"Under fcfs there is one level, 0; calls report {sorted({call.reported.level for call in calls})}.",
+    )
+    return "the order of arrival held"
