@@ -12,8 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from autellix_bench.__main__ import parse
-from autellix_bench.engine import Costs, EngineSettings
+from autellix_bench.engine import Costs, EngineModel, EngineSettings, Outcome, Output
 from autellix_bench.server import FailureKind, Knobs, Serving, application
+from autellix_bench.server.asked import read
 from autellix_core.levels import Levels
 from autellix_core.priority import Policy
 from autellix_core.wire import REPORT_COMMENT, REPORT_HEADER, STATE_PATH, CallHeaders, Report
@@ -160,6 +161,32 @@ async def test_a_hanging_call_stays_until_its_client_leaves() -> None:
         while (state := (await http.get(STATE_PATH)).json())["running"]:
             pass
     assert len(state["aborted"]) == 1
+
+
+class _Fails(EngineModel):
+    def step(self, now: float) -> Outcome:
+        if len(self):
+            raise ZeroDivisionError
+        return super().step(now)
+
+
+async def test_a_model_that_fails_leaves_no_call_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    serving = Serving(FAST, model=_Fails(FAST.engine))
+    asked = read(b'{"prompt": "x"}', FAST, chat=False)
+
+    async def first_token() -> Output:
+        return await anext(serving.serve(serving.job(asked, None), asked))
+
+    async def serve() -> None:
+        async with serving.running():
+            with pytest.raises(RuntimeError, match="engine model failed"):
+                await first_token()
+            with pytest.raises(RuntimeError, match="does not run"):
+                await first_token()
+
+    with pytest.raises(ZeroDivisionError):
+        await serve()
+    assert "every call under way is given up" in caplog.text
 
 
 async def test_it_says_that_it_is_healthy_and_what_it_serves() -> None:
