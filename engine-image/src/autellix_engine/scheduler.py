@@ -246,16 +246,8 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         return can_run(request) and adapter_fits(request, self.running, adapters)
 
     def _may_leave(self, call: Queued) -> bool:
-        request = self._ledger.request(call)
-        return can_leave(request) and self._gives_back_now(request)
-
-    def _gives_back_now(self, request: Any) -> bool:
-        """Whether the request's KV blocks can be had at once; else a step under way may still write them."""
-        if hasattr(self, "_request_blocks_can_be_freed"):
-            can: bool = self._request_blocks_can_be_freed(request)
-        else:  # up to vLLM 0.29 the same rule had no name
-            can = not self.defer_block_free or request.last_sched_seq <= self.processed_step_seq
-        return can
+        # With a KV connector vLLM hands blocks that a step under way may still write back a step later, of itself.
+        return can_leave(self._ledger.request(call))
 
     def _note_in_vain(self, selection: Selection) -> None:
         self._in_vain = {call: until for call, until in self._in_vain.items() if until > self._decisions}

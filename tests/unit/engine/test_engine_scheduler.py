@@ -128,6 +128,19 @@ class TestOrder:
         scheduler.schedule()
         assert batch(scheduler) == {"req-a", "req-c"}
 
+    def test_blocks_that_come_back_a_step_later_admit_the_better_call_a_step_later(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock, slots=4, blocks=6)
+        scheduler.defers_frees = True
+        for name in ("a", "b"):
+            scheduler.add_request(call(name, 9.0, num_prompt_tokens=10))
+            clock.now += 0.001
+        step(scheduler, clock)
+        scheduler.add_request(call("c", num_prompt_tokens=4))
+        scheduler.schedule()
+        assert batch(scheduler) == {"req-a"}
+        scheduler.schedule()
+        assert batch(scheduler) == {"req-a", "req-c"}
+
     def test_calls_come_under_first_come_first_served_in_their_order(self, clock: Clock) -> None:
         scheduler = make_scheduler(clock)
         for name, service_s in (("a", 9.0), ("b", 5.0), ("c", 0.0)):
