@@ -35,6 +35,7 @@ VERSION = "0.32.0"
 
 class Status(Enum):
     WAITING = auto()
+    WAITING_FOR_REMOTE_KVS = auto()
     WAITING_FOR_STRUCTURED_OUTPUT_GRAMMAR = auto()
     RUNNING = auto()
     PREEMPTED = auto()
@@ -134,6 +135,7 @@ class StockScheduler:
         self.waiting, self.kv_holding_waiting = Waiting(), Waiting()
         self.running: list[Request] = []
         self.prev_step_scheduled_req_ids: set[str] = set()
+        self.finished_recving_kv_req_ids: set[str] = set()
         self.refused: set[str] = set()
         self.cached: dict[str, int] = {}
         """Tokens that a preempted request finds cached when it comes back."""

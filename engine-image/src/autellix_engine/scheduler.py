@@ -243,7 +243,7 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
             return False
         request = self._ledger.request(call)
         adapters = None if self.lora_config is None else self.lora_config.max_loras
-        return can_run(request) and adapter_fits(request, self.running, adapters)
+        return can_run(request, self.finished_recving_kv_req_ids) and adapter_fits(request, self.running, adapters)
 
     def _may_leave(self, call: Queued) -> bool:
         # With a KV connector vLLM hands blocks that a step under way may still write back a step later, of itself.

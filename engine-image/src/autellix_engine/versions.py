@@ -30,6 +30,7 @@ INSTANCE_NAMES = (
     "waiting.remove_request",
     "block_size",
     "lora_config",
+    "finished_recving_kv_req_ids",
     "max_num_active_reqs|max_num_running_reqs",
     "num_waiting_for_streaming_input",
     "prev_step_scheduled_req_ids",

@@ -222,9 +222,10 @@ class TestVictims:
         [
             {"status": COMPILING, "structured_output_request": SimpleNamespace(grammar=None)},
             {"status": COMPILING, "structured_output_request": SimpleNamespace(grammar=ValueError("no grammar"))},
+            {"status": Status.WAITING_FOR_REMOTE_KVS},
             {"num_stale_output_tokens": 1},
         ],
-        ids=["its grammar compiles", "its grammar is wrong", "output is in flight"],
+        ids=["its grammar compiles", "its grammar is wrong", "its KV is fetched", "output is in flight"],
     )
     def test_nobody_is_put_back_for_a_call_that_cannot_run_yet(self, clock: Clock, state: dict[str, Any]) -> None:
         scheduler = make_scheduler(clock)
@@ -242,6 +243,16 @@ class TestVictims:
         late = call("c", structured_output_request=SimpleNamespace(grammar=object()))
         scheduler.add_request(late)
         late.status = COMPILING  # vLLM looks again only when there is a place
+        scheduler.schedule()
+        assert batch(scheduler) == {"req-a", "req-c"}
+
+    def test_a_call_whose_kv_is_there_displaces_like_any_other(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock)
+        fill(scheduler, clock)
+        late = call("c")
+        scheduler.add_request(late)
+        late.status = Status.WAITING_FOR_REMOTE_KVS  # vLLM looks again only when there is a place
+        scheduler.finished_recving_kv_req_ids.add("req-c")
         scheduler.schedule()
         assert batch(scheduler) == {"req-a", "req-c"}
 
