@@ -14,6 +14,7 @@ What cannot work at all is refused before the engine starts (:mod:`autellix_engi
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -61,7 +62,7 @@ def program_scheduler(*args: Any, **kwargs: Any) -> Any:
     from vllm.v1.engine.core import EngineCore
 
     config = kwargs["vllm_config"] if "vllm_config" in kwargs else args[0]
-    why = refusals(Features.of(config))
+    why = refusals(Features.of(config, os.environ))
     if why:
         raise EngineRefused(" ".join(why))
     base = AsyncScheduler if config.scheduler_config.async_scheduling else Scheduler
