@@ -33,6 +33,7 @@ from autellix_engine.ledger import Ledger
 from autellix_engine.lifetime import end_with_parent
 from autellix_engine.readiness import adapter_fits, can_leave, can_run
 from autellix_engine.settings import Settings
+from autellix_engine.waiting import WaitingRequests
 
 if TYPE_CHECKING:
     from vllm.v1.core.sched.scheduler import Scheduler
@@ -69,7 +70,10 @@ def program_scheduler(*args: Any, **kwargs: Any) -> Any:
     # The engine process answers calls by method name; this one returns what GET /autellix/state shows.
     setattr(EngineCore, SNAPSHOT, lambda core: core.scheduler.autellix_state())
     end_with_parent()
-    return type(f"Program{base.__name__}", (ProgramScheduling, base), {})(*args, version=vllm.__version__, **kwargs)
+    kind = type(f"Program{base.__name__}", (ProgramScheduling, base), {})
+    scheduler: Any = kind(*args, version=vllm.__version__, **kwargs)
+    scheduler.waiting = WaitingRequests()  # vLLM's own takes milliseconds to remove one of thousands
+    return scheduler
 
 
 class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types where this is checked
