@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -62,7 +62,7 @@ class Serving:
             block_keys=block_keys(asked.tokens, self.knobs.engine.block_tokens),
         )
 
-    async def serve(self, job: Job, asked: Asked) -> AsyncIterator[Output]:
+    async def serve(self, job: Job, asked: Asked) -> AsyncGenerator[Output, None]:
         """The call's tokens as they come; leaving before the last aborts it."""
         if self._task is None or self._task.done():
             raise RuntimeError("The engine model does not run.")
