@@ -24,15 +24,15 @@ LEVELS_S = (0.0, 0.3, 1.0, 5.0, 90.0)
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealEngine]:
-    """Small in every way, so that all of it happens: two calls, 64 tokens a step, 40 blocks, one LoRA adapter."""
+    """Small in every way, so that all of it happens: two calls, 64 tokens a step, 20 blocks, one LoRA adapter."""
     model, adapters = tiny_model.build(tiny_model.cache_directory()), tmp_path_factory.mktemp("adapters")
     loras = [f"{name}={write_adapter(adapters / name, model, seed=seed)}" for seed, name in enumerate(("warm", "cold"))]
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("VLLM_SERVER_DEV_MODE", "1")  # for /sleep and /reset_prefix_cache
         with real_engine(
             "--",
-            *("--max-num-seqs", "2", "--max-num-batched-tokens", "64", "--max-model-len", "1024"),
-            *("--num-gpu-blocks-override", "40"),
+            *("--max-num-seqs", "2", "--max-num-batched-tokens", "64", "--max-model-len", "512"),
+            *("--num-gpu-blocks-override", "20"),
             *("--enable-lora", "--max-loras", "1", "--max-lora-rank", "8", "--lora-modules", *loras),
         ) as started:
             yield started
@@ -66,13 +66,14 @@ KINDS: dict[str, dict[str, Any]] = {
 async def test_a_preempted_call_says_what_an_idle_engine_says(http: httpx2.AsyncClient, kind: str) -> None:
     chance = random.Random(kind)
     jobs = [
-        Job(asked(f"{kind} {index} " * chance.randint(1, 20), **KINDS[kind]), LEVELS_S[index % len(LEVELS_S)])
-        for index in range(15)
+        Job(asked(f"{kind} {index} " * chance.randint(1, 12), **KINDS[kind]), LEVELS_S[-1 - index % len(LEVELS_S)])
+        for index in range(12)
     ]
     idle = await alone(http, jobs)
-    storm = await stormed(http, jobs[::-1], agents=6)
-    assert storm[::-1] == idle
-    assert sum(answer.report.preemptions for answer in storm) > 0
+    storm = await stormed(http, jobs, agents=6)
+    assert storm == idle
+    if kind != "beam search":  # which is made of requests of one token, each over in a step
+        assert sum(answer.report.preemptions for answer in storm) > 0
     if kind == "structured output":
         assert all(re.fullmatch("([a-f]{3}-){12}", text) for answer in storm for text in answer.texts)
 
@@ -89,9 +90,9 @@ async def test_calls_of_several_lora_adapters_take_turns(http: httpx2.AsyncClien
 
 async def test_a_full_kv_cache_changes_no_text(http: httpx2.AsyncClient) -> None:
     before = (await http.get(STATE_PATH)).json()["counts"]
-    jobs = [Job(asked(f"Long {index} " * 20, max_tokens=700), LEVELS_S[index % 3]) for index in range(4)]
+    jobs = [Job(asked(f"Long {index} " * 14, max_tokens=380), LEVELS_S[index % 3]) for index in range(3)]
     idle = await alone(http, jobs)
-    storm = await stormed(http, jobs, agents=4)
+    storm = await stormed(http, jobs, agents=3)
     assert storm == idle
     after = (await http.get(STATE_PATH)).json()["counts"]
     assert after["preemptions"]["kv_pressure"] > before["preemptions"]["kv_pressure"]
