@@ -34,6 +34,10 @@ up: $(PROJECT) $(ENGINE) ## The same stack for your own agent, until Ctrl-C
 test: $(PROJECT) $(ENGINE) ## Install what is needed and run every test
 	pytest --cov=autellix_core --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
 
+.PHONY: test-matrix
+test-matrix: $(PROJECT) $(ENGINE) ## The adapter over the scheduler of every version of vLLM that it is for, fetched into a cache
+	UV=$(UV) pytest tests/matrix $(ARGS)
+
 .PHONY: bench-adapter
 bench-adapter: $(ENGINE) ## The engine adapter against stock vLLM on this machine: latency, cost a step, throughput
 	PYTHONPATH=engine-image/benchmarks .venv-engine/bin/python -m adapter_benchmark $(ARGS)

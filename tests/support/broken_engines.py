@@ -22,7 +22,7 @@ __all__ = ["BROKEN", "Broken", "quick", "simulated"]
 
 def quick(*, slots: int = 2, beta: float | None = 4.0, policy: Policy = Policy.ATLAS) -> Knobs:
     """An engine whose quanta last a few dozen tokens, so that the whole suite takes seconds."""
-    levels = Levels.geometric(4, 0.15, beta=beta)
+    levels = Levels.geometric(4, 0.1, beta=beta)
     return Knobs(engine=EngineSettings(slots=slots, levels=levels, policy=policy, costs=Costs(step_s=0.003)))
 
 

@@ -35,6 +35,7 @@ VERSION = "0.32.0"
 
 class Status(Enum):
     WAITING = auto()
+    WAITING_FOR_REMOTE_KVS = auto()
     WAITING_FOR_STRUCTURED_OUTPUT_GRAMMAR = auto()
     RUNNING = auto()
     PREEMPTED = auto()
@@ -134,10 +135,14 @@ class StockScheduler:
         self.waiting, self.kv_holding_waiting = Waiting(), Waiting()
         self.running: list[Request] = []
         self.prev_step_scheduled_req_ids: set[str] = set()
+        self.finished_recving_kv_req_ids: set[str] = set()
         self.refused: set[str] = set()
         self.cached: dict[str, int] = {}
         """Tokens that a preempted request finds cached when it comes back."""
         self.short_of_blocks = False
+        self.defers_frees = False
+        """Blocks of who is put back are free a step later only, as where a KV connector may still write them."""
+        self.deferred = 0
         self.lora_config: Any = None
         self.shared: dict[str, Any] = {}
         """Blocks that more than one request may hold, by hash."""
@@ -181,6 +186,7 @@ class StockScheduler:
             request.status = Status.RUNNING
         for request in self.running:
             request.num_computed_tokens = request.num_tokens
+        self.deferred = 0
         self.prev_step_scheduled_req_ids = {request.request_id for request in self.running}
         cached = SimpleNamespace(
             req_ids=list(computed), resumed_req_ids=resumed, num_computed_tokens=list(computed.values())
@@ -224,19 +230,21 @@ class StockScheduler:
     def _preempt_request(self, request: Request, timestamp: float) -> None:
         assert request.status is Status.RUNNING
         assert request not in self.running
+        self._free_request_blocks(request)
         request.status = Status.PREEMPTED
         request.num_computed_tokens = 0
         self.waiting.add_request(request)
 
-    def _request_blocks_can_be_freed(self, request: Request) -> bool:
-        return True
+    def _free_request_blocks(self, request: Request) -> None:
+        if self.defers_frees:
+            self.deferred += request.blocks
 
     def _blocks_of(self, request: Request) -> list[Any]:
         shared = [self.shared[each] for each in request.block_hashes if each in self.shared]
         return shared + [SimpleNamespace(ref_cnt=1)] * (request.blocks - len(shared))
 
     def _free_blocks(self) -> int:
-        return self.total_blocks - sum(request.blocks for request in self.running)
+        return self.total_blocks - self.deferred - sum(request.blocks for request in self.running)
 
 
 class ProgramStockScheduler(ProgramScheduling, StockScheduler):

@@ -27,8 +27,15 @@ _VARIANTS = (
     Variant("adapter, beta off", settings={}),
     Variant("adapter, beta 0.5", settings={"beta": 0.5}),
 )
-_CASES = ((16, 10), (16, 100), (16, 1000), (16, 5000), (16, 16), (256, 4000))
-"""Running and queued. The last two are for comparison with what is published of a decision's cost."""
+_ALL_LEVELS_S, _LAST_LEVEL_S = (0.05, 300.0), (100.0, 300.0)
+_CASES = (
+    *((16, queued, _ALL_LEVELS_S) for queued in (10, 100, 1000, 5000)),
+    (256, 4000, _ALL_LEVELS_S),
+    (16, 16, _LAST_LEVEL_S),
+    (256, 4000, _LAST_LEVEL_S),
+)
+"""Running, queued, and the range of their programs' services. In the last level nobody has anything to displace or be
+demoted to: what is left is the cost of looking."""
 _PROMPT = 64
 _LEVELS = Levels.geometric()
 _WARM_UP = 40
@@ -53,8 +60,9 @@ def measure(seed: int, model: Path) -> Table:
     """Every case, each with all four schedulers."""
     rows: list[tuple[str, ...]] = []
     values: dict[str, Any] = {}
-    for running, queued in _CASES:
-        lanes = _lanes(seed, model, running, queued)
+    for running, queued, services_s in _CASES:
+        case = f"{running} + {queued:,}" + (", one level" if services_s is _LAST_LEVEL_S else "")
+        lanes = _lanes(seed, model, running, queued, services_s)
         for number in range(_WARM_UP + _STEPS):
             if number == _WARM_UP:
                 gc.collect()
@@ -66,10 +74,8 @@ def measure(seed: int, model: Path) -> Table:
         for lane in lanes:
             times = (lane.scheduling_s, lane.deciding_s, lane.whole_s)
             cells = [_us(of, percent) for of in times for percent in (50, 99)]
-            rows.append((f"{running} + {queued:,}", lane.name, *cells, f"{lane.preemptions / _STEPS:.2f}"))
-            values[f"{running}+{queued} {lane.name}"] = dict(
-                zip(("schedule_s", "decision_s", "step_s"), times, strict=True)
-            )
+            rows.append((case, lane.name, *cells, f"{lane.preemptions / _STEPS:.2f}"))
+            values[f"{case}: {lane.name}"] = dict(zip(("schedule_s", "decision_s", "step_s"), times, strict=True))
         gc.unfreeze()
     return Table(
         title="Scheduling time a step",
@@ -88,34 +94,38 @@ def measure(seed: int, model: Path) -> Table:
         note=(
             f"vLLM's scheduler classes without a model, {_STEPS} steps each, in turn; medians and 99th percentiles in "
             "microseconds. schedule() contains the decision; the whole step adds what is noted of new and ended calls "
-            "and their reports."
+            "and their reports. Programs' services spread over all levels, so that calls are demoted and displace one "
+            "another at most steps; in the cases of one level nobody has anybody to displace."
         ),
         values=values,
     )
 
 
-def random_calls(seed: int, *, output: tuple[int, int]) -> Iterator[Call]:
-    """Endless calls of programs whose services spread over all levels."""
+def random_calls(
+    seed: int, *, output: tuple[int, int], services_s: tuple[float, float] = _ALL_LEVELS_S
+) -> Iterator[Call]:
+    """Endless calls of programs whose services spread evenly over the orders of magnitude of that range."""
     chance = random.Random(seed)  # noqa: S311 - no secret
+    low, high = (math.log(service_s) for service_s in services_s)
     for index in itertools.count():
-        service_s = math.exp(chance.uniform(math.log(0.05), math.log(300.0)))
+        service_s = math.exp(chance.uniform(low, high))
         yield Call(
             id=f"{seed}-{index}",
             prompt=_PROMPT,
             output=chance.randint(*output),
             level=level_of(_LEVELS, service_s),
             service_s=service_s,
-            wait_s=service_s * chance.uniform(0.0, 0.5),
+            wait_s=service_s * chance.uniform(0.0, 0.4),
         )
 
 
-def _lanes(seed: int, model: Path, running: int, queued: int) -> list[_Lane]:
+def _lanes(seed: int, model: Path, running: int, queued: int, services_s: tuple[float, float]) -> list[_Lane]:
     lanes = []
     for variant in _VARIANTS:
         clock = Clock()
         # Room for what is preempted too, so that batches are limited by --max-num-seqs alone.
         scheduler = build(variant, model, batch=running, blocks=running * 100 + 20_000 // BLOCK, clock=clock)
-        lane = _Lane(variant.name, scheduler, clock, random_calls(seed, output=(16, 256)))
+        lane = _Lane(variant.name, scheduler, clock, random_calls(seed, output=(16, 256), services_s=services_s))
         for call in itertools.islice(lane.arrivals, running + queued):
             queue(scheduler, call, clock)
         _watch(lane)

@@ -8,6 +8,8 @@ blocks that nobody else holds.
 from itertools import takewhile
 from typing import Any
 
+from autellix_engine.readiness import FETCHING
+
 __all__ = ["Blocks"]
 
 
@@ -36,6 +38,8 @@ class Blocks:
     def needed(self, request: Any) -> int:
         """Blocks that the waiting request takes off the free ones. Hits are looked up only where room is short."""
         all_of_it: int = -(-request.num_tokens // self._size)
+        if request.status.name == FETCHING:
+            return max(0, all_of_it - self.held(request.request_id))
         if not self._hits_known or all_of_it <= self.free:
             return all_of_it
         most = (request.num_tokens - 1) // self._size  # vLLM computes at least the last token anew

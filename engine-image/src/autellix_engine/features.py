@@ -4,6 +4,7 @@ The alternative would be an engine that looks as if it served programs and does 
 was shown, is the table in ``docs/engine.md``.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +33,13 @@ class Features:
     """The KV connector's class, if there is one."""
     speculation: str | None = None
     """The method of speculative decoding, if there is one."""
+    metrics_in_files: bool = False
+    """vLLM's metrics are gathered from files, whether or not several processes write them."""
+    rust_frontend: bool = False
+    """vLLM's API server is the one that runs no Python middleware."""
 
     @classmethod
-    def of(cls, config: Any) -> "Features":
+    def of(cls, config: Any, environment: Mapping[str, str]) -> "Features":
         """Read vLLM's own configuration."""
         parallel = config.parallel_config
         transfer = config.kv_transfer_config
@@ -47,6 +52,8 @@ class Features:
             api_servers=getattr(parallel, "_api_process_count", 1),
             connector=None if transfer is None else transfer.kv_connector,
             speculation=None if speculative is None else str(speculative.method),
+            metrics_in_files="PROMETHEUS_MULTIPROC_DIR" in environment,
+            rust_frontend=environment.get("VLLM_USE_RUST_FRONTEND", "0") not in {"", "0"},
         )
 
 
@@ -69,6 +76,16 @@ def refusals(features: Features) -> tuple[str, ...]:
         why.append(
             f"{features.api_servers} API processes have no metrics registry in common that the adapter could write to: "
             "use --api-server-count 1, and more engines behind the gateway where one is not enough."
+        )
+    elif features.metrics_in_files:
+        why.append(
+            "PROMETHEUS_MULTIPROC_DIR has vLLM gather its metrics from files, where the adapter's would not be found: "
+            "unset it."
+        )
+    if features.rust_frontend:
+        why.append(
+            "vLLM's frontend in Rust runs no Python middleware, so no call would bring its program: unset "
+            f"VLLM_USE_RUST_FRONTEND, or {_WITHOUT}"
         )
     if features.connector not in {None, _OFFLOADING}:
         why.append(

@@ -3,22 +3,27 @@
 Nobody is displaced for a request that vLLM would then pass over.
 """
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
-__all__ = ["adapter_fits", "can_leave", "can_run"]
+__all__ = ["FETCHING", "adapter_fits", "can_leave", "can_run"]
+
+FETCHING = "WAITING_FOR_REMOTE_KVS"
+"""The status of a request whose KV is loaded from outside the GPU, into blocks that it holds already."""
 
 _READY = frozenset({"WAITING", "PREEMPTED"})
 _COMPILING = frozenset({"WAITING_FOR_STRUCTURED_OUTPUT_GRAMMAR", "WAITING_FOR_FSM"})
 
 
-def can_run(request: Any) -> bool:
+def can_run(request: Any, fetched: Container[str]) -> bool:
     """Whether vLLM would take it, as far as the request itself decides.
 
-    Not while KV is fetched, input is awaited, or output is in flight from before its preemption (vLLM first drains
-    that). A grammar that is compiled counts as ready: vLLM itself looks only when a place is free.
+    Not while input is awaited, or output is in flight from before its preemption (vLLM first drains that). A grammar
+    that is compiled and KV that is ``fetched`` count as ready: vLLM itself looks only when a place is free.
     """
     state = request.status.name
+    if state == FETCHING:
+        return request.request_id in fetched
     if state in _COMPILING:
         grammar = request.structured_output_request.grammar
         return grammar is not None and not isinstance(grammar, Exception)

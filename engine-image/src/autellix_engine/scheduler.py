@@ -14,6 +14,7 @@ What cannot work at all is refused before the engine starts (:mod:`autellix_engi
 """
 
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -32,6 +33,7 @@ from autellix_engine.ledger import Ledger
 from autellix_engine.lifetime import end_with_parent
 from autellix_engine.readiness import adapter_fits, can_leave, can_run
 from autellix_engine.settings import Settings
+from autellix_engine.waiting import WaitingRequests
 
 if TYPE_CHECKING:
     from vllm.v1.core.sched.scheduler import Scheduler
@@ -61,14 +63,17 @@ def program_scheduler(*args: Any, **kwargs: Any) -> Any:
     from vllm.v1.engine.core import EngineCore
 
     config = kwargs["vllm_config"] if "vllm_config" in kwargs else args[0]
-    why = refusals(Features.of(config))
+    why = refusals(Features.of(config, os.environ))
     if why:
         raise EngineRefused(" ".join(why))
     base = AsyncScheduler if config.scheduler_config.async_scheduling else Scheduler
     # The engine process answers calls by method name; this one returns what GET /autellix/state shows.
     setattr(EngineCore, SNAPSHOT, lambda core: core.scheduler.autellix_state())
     end_with_parent()
-    return type(f"Program{base.__name__}", (ProgramScheduling, base), {})(*args, version=vllm.__version__, **kwargs)
+    kind = type(f"Program{base.__name__}", (ProgramScheduling, base), {})
+    scheduler: Any = kind(*args, version=vllm.__version__, **kwargs)
+    scheduler.waiting = WaitingRequests()  # vLLM's own takes milliseconds to remove one of thousands
+    return scheduler
 
 
 class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types where this is checked
@@ -243,19 +248,11 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
             return False
         request = self._ledger.request(call)
         adapters = None if self.lora_config is None else self.lora_config.max_loras
-        return can_run(request) and adapter_fits(request, self.running, adapters)
+        return can_run(request, self.finished_recving_kv_req_ids) and adapter_fits(request, self.running, adapters)
 
     def _may_leave(self, call: Queued) -> bool:
-        request = self._ledger.request(call)
-        return can_leave(request) and self._gives_back_now(request)
-
-    def _gives_back_now(self, request: Any) -> bool:
-        """Whether the request's KV blocks can be had at once; else a step under way may still write them."""
-        if hasattr(self, "_request_blocks_can_be_freed"):
-            can: bool = self._request_blocks_can_be_freed(request)
-        else:  # up to vLLM 0.29 the same rule had no name
-            can = not self.defer_block_free or request.last_sched_seq <= self.processed_step_seq
-        return can
+        # With a KV connector vLLM hands blocks that a step under way may still write back a step later, of itself.
+        return can_leave(self._ledger.request(call))
 
     def _note_in_vain(self, selection: Selection) -> None:
         self._in_vain = {call: until for call, until in self._in_vain.items() if until > self._decisions}

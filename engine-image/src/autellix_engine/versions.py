@@ -19,6 +19,7 @@ METHOD_NAMES = (
     "update_from_output",
     "finish_requests",
     "_preempt_request",
+    "_free_request_blocks",
 )
 """Of the scheduler's class; overridden or called."""
 
@@ -29,7 +30,8 @@ INSTANCE_NAMES = (
     "waiting.remove_request",
     "block_size",
     "lora_config",
-    "max_num_running_reqs",
+    "finished_recving_kv_req_ids",
+    "max_num_active_reqs|max_num_running_reqs",
     "num_waiting_for_streaming_input",
     "prev_step_scheduled_req_ids",
     "pause_state",
@@ -40,7 +42,6 @@ INSTANCE_NAMES = (
     "kv_cache_manager.get_blocks",
     "kv_cache_manager.block_pool.get_num_free_blocks",
     "kv_cache_manager.block_pool.get_cached_block",
-    "_request_blocks_can_be_freed|processed_step_seq",
 )
 """Of a scheduler that is built. Of ``new|old`` one is enough: the later name, and what it was before."""
 

@@ -30,6 +30,7 @@ def test_a_held_prefix_is_shared_and_never_given_up() -> None:
     filled(blocks, "b", ["1", "2", "3"])
     assert blocks.free == 0
     assert not blocks.grow("c", 1)
+    assert (blocks.returned("a"), blocks.returned("b")) == (0, 1)
     blocks.release("a")
     assert blocks.free == 0
     blocks.release("b")

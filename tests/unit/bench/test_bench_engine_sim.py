@@ -12,8 +12,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from autellix_bench.__main__ import parse
-from autellix_bench.engine import Costs, EngineSettings
+from autellix_bench.engine import Costs, EngineModel, EngineSettings, Outcome, Output
 from autellix_bench.server import FailureKind, Knobs, Serving, application
+from autellix_bench.server.asked import read
 from autellix_core.levels import Levels
 from autellix_core.priority import Policy
 from autellix_core.wire import REPORT_COMMENT, REPORT_HEADER, STATE_PATH, CallHeaders, Report
@@ -158,8 +159,34 @@ async def test_a_hanging_call_stays_until_its_client_leaves() -> None:
         asked.cancel()
         await asyncio.wait((asked,))
         while (state := (await http.get(STATE_PATH)).json())["running"]:
-            await asyncio.sleep(0.005)
+            pass
     assert len(state["aborted"]) == 1
+
+
+class _Fails(EngineModel):
+    def step(self, now: float) -> Outcome:
+        if len(self):
+            raise ZeroDivisionError
+        return super().step(now)
+
+
+async def test_a_model_that_fails_leaves_no_call_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    serving = Serving(FAST, model=_Fails(FAST.engine))
+    asked = read(b'{"prompt": "x"}', FAST, chat=False)
+
+    async def first_token() -> Output:
+        return await anext(serving.serve(serving.job(asked, None), asked))
+
+    async def serve() -> None:
+        async with serving.running():
+            with pytest.raises(RuntimeError, match="engine model failed"):
+                await first_token()
+            with pytest.raises(RuntimeError, match="does not run"):
+                await first_token()
+
+    with pytest.raises(ZeroDivisionError):
+        await serve()
+    assert "every call under way is given up" in caplog.text
 
 
 async def test_it_says_that_it_is_healthy_and_what_it_serves() -> None:
@@ -170,10 +197,11 @@ async def test_it_says_that_it_is_healthy_and_what_it_serves() -> None:
 
 
 def test_the_command_line_sets_the_engine() -> None:
-    given, knobs = parse(
-        "engine-sim --port 9001 --time-to-first-token 0.75 --inter-token-time 0.25 --max-num-seqs 4 --kv-blocks 4000 "
-        "--level-bounds 1,3 --beta 2 --policy plas --failure-rate 0.5 --failure-kind hang --seed 11".split()
+    told = (
+        "--port 9001 --time-to-first-token 0.75 --inter-token-time 0.25 --max-num-seqs 4 --kv-blocks 4000 "
+        "--level-bounds 1,3 --beta 2 --policy plas --failure-rate 0.5 --failure-kind hang --seed 11"
     )
+    given, knobs = parse(["engine-sim", *told.split()])
     assert given.port == 9001
     assert knobs.engine.costs == Costs(step_s=0.25, prefill_s=0.5)
     assert knobs.engine.levels == Levels((1.0, 3.0), (1.0, 2.0, float("inf")), 2.0)

@@ -102,6 +102,17 @@ def test_a_full_batch_gives_way_to_a_better_call_and_nothing_is_computed_twice()
     assert it.model.recomputed_tokens == (32 + 20) % 16  # its last block was not full
 
 
+def test_of_two_calls_of_the_worst_level_that_one_leaves_that_loses_less() -> None:
+    it = run()
+    it.add("little", prompt=16, output=40, service_s=50.0)
+    it.add("much", prompt=320, output=40, service_s=50.0)
+    it.step()
+    it.step()
+    it.add("short", output=2)
+    it.to_end()
+    assert [it.reports[name].preemptions for name in ("little", "much")] == [1, 0]
+
+
 def test_first_come_first_served_displaces_nobody() -> None:
     it = run()
     for name in ("a", "b", "c"):

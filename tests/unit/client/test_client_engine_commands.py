@@ -9,7 +9,6 @@ import pytest
 from typer.testing import CliRunner
 
 from autellix.cli import app
-from autellix.cli import engine as engine_commands
 
 runner = CliRunner()
 
@@ -26,7 +25,7 @@ def test_the_command_becomes_the_other_distributions(
     given: list[str], ran: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     became: list[list[str]] = []
-    monkeypatch.setattr(engine_commands.os, "execv", lambda program, command: became.append([program, *command]))
+    monkeypatch.setattr("os.execv", lambda program, command: became.append([program, *command]))
     assert runner.invoke(app, given).exit_code == 0
     assert became == [[sys.executable, sys.executable, "-m", *ran]]
 

@@ -28,7 +28,8 @@ def blocks(*, free: int, held: dict[str, int], caching: bool = True, hits_known:
 
 
 def request(tokens: int, hashes: str = "") -> Any:
-    return SimpleNamespace(num_tokens=tokens, block_hashes=list(hashes))
+    status = SimpleNamespace(name="WAITING")
+    return SimpleNamespace(request_id="r", status=status, num_tokens=tokens, block_hashes=list(hashes))
 
 
 @pytest.mark.parametrize(
@@ -52,6 +53,12 @@ def test_where_room_is_plenty_nothing_is_looked_up() -> None:
 @pytest.mark.parametrize("unknown", [{"caching": False}, {"hits_known": False}])
 def test_where_hits_cannot_be_known_a_need_is_the_upper_bound(unknown: dict[str, bool]) -> None:
     assert blocks(free=0, held={"a": 1}, **unknown).needed(request(12, "abc")) == 3
+
+
+def test_a_call_whose_kv_is_fetched_holds_blocks_already() -> None:
+    fetching = request(20)
+    fetching.status.name = "WAITING_FOR_REMOTE_KVS"
+    assert blocks(free=0, held={}).needed(fetching) == 2
 
 
 def test_a_victim_gives_back_what_nobody_else_holds() -> None:

@@ -38,7 +38,7 @@ def config(**changes: Any) -> Any:
     ],
 )
 def test_what_goes_with_the_adapter_starts(changes: dict[str, Any]) -> None:
-    assert refusals(Features.of(config(**changes))) == ()
+    assert refusals(Features.of(config(**changes), {"PATH": "/bin"})) == ()
 
 
 @pytest.mark.parametrize(
@@ -58,11 +58,32 @@ def test_what_goes_with_the_adapter_starts(changes: dict[str, Any]) -> None:
     ],
 )
 def test_what_does_not_is_refused_with_what_to_do(changes: dict[str, Any], named: str, instead: str) -> None:
-    (why,) = refusals(Features.of(config(**changes)))
+    (why,) = refusals(Features.of(config(**changes), {"PATH": "/bin"}))
     assert named in why
     assert instead in why
     assert why.endswith(".")
 
 
 def test_every_reason_is_given_at_once() -> None:
-    assert len(refusals(Features.of(config(data_parallel_size=2, pipeline_parallel_size=2)))) == 2
+    assert len(refusals(Features.of(config(data_parallel_size=2, pipeline_parallel_size=2), {}))) == 2
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "instead"),
+    [
+        ("PROMETHEUS_MULTIPROC_DIR", "/tmp/m", "unset it"),
+        ("VLLM_USE_RUST_FRONTEND", "1", "unset VLLM_USE_RUST_FRONTEND"),
+    ],
+)
+def test_what_the_environment_asks_for_counts_too(variable: str, value: str, instead: str) -> None:
+    (why,) = refusals(Features.of(config(), {variable: value}))
+    assert instead in why
+
+
+def test_several_processes_are_one_reason_though_their_metrics_are_in_files() -> None:
+    asked = Features.of(config(_api_process_count=2), {"PROMETHEUS_MULTIPROC_DIR": "/tmp/m"})
+    assert len(refusals(asked)) == 1
+
+
+def test_a_switch_that_is_off_is_no_reason() -> None:
+    assert refusals(Features.of(config(), {"VLLM_USE_RUST_FRONTEND": "0"})) == ()

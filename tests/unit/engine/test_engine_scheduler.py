@@ -128,6 +128,19 @@ class TestOrder:
         scheduler.schedule()
         assert batch(scheduler) == {"req-a", "req-c"}
 
+    def test_blocks_that_come_back_a_step_later_admit_the_better_call_a_step_later(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock, slots=4, blocks=6)
+        scheduler.defers_frees = True
+        for name in ("a", "b"):
+            scheduler.add_request(call(name, 9.0, num_prompt_tokens=10))
+            clock.now += 0.001
+        step(scheduler, clock)
+        scheduler.add_request(call("c", num_prompt_tokens=4))
+        scheduler.schedule()
+        assert batch(scheduler) == {"req-a"}
+        scheduler.schedule()
+        assert batch(scheduler) == {"req-a", "req-c"}
+
     def test_calls_come_under_first_come_first_served_in_their_order(self, clock: Clock) -> None:
         scheduler = make_scheduler(clock)
         for name, service_s in (("a", 9.0), ("b", 5.0), ("c", 0.0)):
@@ -209,9 +222,10 @@ class TestVictims:
         [
             {"status": COMPILING, "structured_output_request": SimpleNamespace(grammar=None)},
             {"status": COMPILING, "structured_output_request": SimpleNamespace(grammar=ValueError("no grammar"))},
+            {"status": Status.WAITING_FOR_REMOTE_KVS},
             {"num_stale_output_tokens": 1},
         ],
-        ids=["its grammar compiles", "its grammar is wrong", "output is in flight"],
+        ids=["its grammar compiles", "its grammar is wrong", "its KV is fetched", "output is in flight"],
     )
     def test_nobody_is_put_back_for_a_call_that_cannot_run_yet(self, clock: Clock, state: dict[str, Any]) -> None:
         scheduler = make_scheduler(clock)
@@ -229,6 +243,16 @@ class TestVictims:
         late = call("c", structured_output_request=SimpleNamespace(grammar=object()))
         scheduler.add_request(late)
         late.status = COMPILING  # vLLM looks again only when there is a place
+        scheduler.schedule()
+        assert batch(scheduler) == {"req-a", "req-c"}
+
+    def test_a_call_whose_kv_is_there_displaces_like_any_other(self, clock: Clock) -> None:
+        scheduler = make_scheduler(clock)
+        fill(scheduler, clock)
+        late = call("c")
+        scheduler.add_request(late)
+        late.status = Status.WAITING_FOR_REMOTE_KVS  # vLLM looks again only when there is a place
+        scheduler.finished_recving_kv_req_ids.add("req-c")
         scheduler.schedule()
         assert batch(scheduler) == {"req-a", "req-c"}
 

@@ -32,6 +32,10 @@ class Blocks:
         """Blocks that this call holds."""
         return len(self._held.get(owner, ()))
 
+    def returned(self, owner: str) -> int:
+        """Blocks that come free if this call holds nothing any more: those that no other call shares."""
+        return sum(block.holders == 1 for block in self._held.get(owner, ()))
+
     def needed(self, tokens: int) -> int:
         """Blocks for so many tokens."""
         return -(-tokens // self.size)

@@ -239,7 +239,8 @@ class EngineModel:
         selection = self.queues.select(
             self._room(),
             needs=lambda call: self.blocks.needed(self._live[call.id].tokens),
-            holds=lambda call: self.blocks.held(call.id),
+            holds=lambda call: self.blocks.returned(call.id),
+            loses=lambda call: self._live[call.id].computed,
             most_preemptions=self.settings.most_preemptions,
         )
         for victim in selection.preempt:

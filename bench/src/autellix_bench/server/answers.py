@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from contextlib import aclosing
 from typing import Any
 
 from starlette.responses import Response
@@ -47,11 +48,12 @@ class Answer(Response):
 
     async def _whole(self, send: Send) -> None:
         text, report = "", None
-        async for output in self._serving.serve(self._job, self._asked):
-            text += self._serving.spoken(self._asked, output)
-            report = output.report
-            if self._fails_at(output.index):
-                await self._fail()
+        async with aclosing(self._serving.serve(self._job, self._asked)) as outputs:
+            async for output in outputs:
+                text += self._serving.spoken(self._asked, output)
+                report = output.report
+                if self._fails_at(output.index):
+                    await self._fail()
         text = text[: self._asked.stop_at]
         said = {"message": {"role": "assistant", "content": text}} if self._asked.chat else {"text": text}
         answer = self._frame("chat.completion" if self._asked.chat else "text_completion", said, self._asked.finish)
@@ -66,13 +68,14 @@ class Answer(Response):
         headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         left, report = self._asked.stop_at, None
-        async for output in self._serving.serve(self._job, self._asked):
-            text = self._serving.spoken(self._asked, output)[:left]
-            left = None if left is None else left - len(text)
-            report = output.report
-            await self._event(send, text, first=not output.index, last=report is not None)
-            if self._fails_at(output.index):
-                await self._fail()
+        async with aclosing(self._serving.serve(self._job, self._asked)) as outputs:
+            async for output in outputs:
+                text = self._serving.spoken(self._asked, output)[:left]
+                left = None if left is None else left - len(text)
+                report = output.report
+                await self._event(send, text, first=not output.index, last=report is not None)
+                if self._fails_at(output.index):
+                    await self._fail()
         if self._asked.usage_in_stream:
             await _say(send, self._frame(self._chunk, None, None) | {"choices": [], "usage": self._usage()})
         await send({"type": "http.response.body", "body": self._ending(report)})

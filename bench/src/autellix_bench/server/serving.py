@@ -1,8 +1,9 @@
 """The engine model in real time: one task steps it, and an iteration takes as long as the model says."""
 
 import asyncio
+import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
@@ -14,6 +15,8 @@ from autellix_bench.server.words import block_keys
 from autellix_core.wire import CallHeaders
 
 __all__ = ["Serving"]
+
+logger = logging.getLogger(__name__)
 
 
 class Serving:
@@ -31,13 +34,15 @@ class Serving:
         self.failures = Failures(knobs)
         self.clock = clock
         self.finished = {"stop": 0, "length": 0, "abort": 0}
-        self._outputs: dict[str, asyncio.Queue[Output]] = {}
+        self._outputs: dict[str, asyncio.Queue[Output | None]] = {}
+        """What each call under way got and has not said yet; None ends it, since the model failed."""
         self._awake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Step the model meanwhile."""
-        task = asyncio.create_task(self._step())
+        task = self._task = asyncio.create_task(self._step())
         try:
             yield
         finally:
@@ -57,14 +62,18 @@ class Serving:
             block_keys=block_keys(asked.tokens, self.knobs.engine.block_tokens),
         )
 
-    async def serve(self, job: Job, asked: Asked) -> AsyncIterator[Output]:
+    async def serve(self, job: Job, asked: Asked) -> AsyncGenerator[Output, None]:
         """The call's tokens as they come; leaving before the last aborts it."""
+        if self._task is None or self._task.done():
+            raise RuntimeError("The engine model does not run.")
         queue = self._outputs[job.id] = asyncio.Queue()
         self.model.add(job, now=self.clock())
         self._awake.set()
         try:
             while True:
                 output = await queue.get()
+                if output is None:
+                    raise RuntimeError("The engine model failed; its own error is in the log.")
                 if output.report is not None:
                     self.finished[asked.finish] += 1
                 yield output
@@ -84,6 +93,15 @@ class Serving:
         return asked.author.token(output.index)
 
     async def _step(self) -> None:
+        try:
+            await self._iterate()
+        except Exception:
+            logger.exception("The engine model failed; every call under way is given up.")
+            for queue in self._outputs.values():
+                queue.put_nowait(None)
+            raise
+
+    async def _iterate(self) -> None:
         while True:
             outcome = self.model.step(self.clock())
             for output in outcome.outputs:
