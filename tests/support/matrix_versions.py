@@ -22,7 +22,7 @@ __all__ = ["VERSIONS", "Ran", "pinned", "run"]
 
 _ROOT = Path(__file__).parents[2]
 _PINS = _ROOT / "requirements" / "matrix.txt"
-_INSTALL_S, _RUN_S = 300, 100
+_INSTALL_S, _RUN_S = 300, 300
 
 
 def pinned() -> dict[str, str]:
