@@ -1,10 +1,8 @@
 """What else vLLM can do, together with the adapter: the same texts through preemption, whatever a call asks for."""
 
 import asyncio
-import json
 import random
 import re
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -15,7 +13,7 @@ from autellix_core.wire import STATE_PATH
 from autellix_engine import tiny_model
 from engine_lora import write_adapter
 from engine_storm import Answer, Job, alone, stormed
-from real_engine import MODEL, RealEngine, engine_python, real_engine
+from real_engine import MODEL, RealEngine, real_engine
 
 pytestmark = pytest.mark.timeout(300)  # the first test waits for the engine
 
@@ -128,30 +126,3 @@ async def test_a_cache_that_is_dropped_is_computed_again(http: httpx2.AsyncClien
     assert task.result() == [idle]
     assert counts["preemptions"]["cache_reset"] == before + 1
     assert counts["recomputed_tokens"] > 0
-
-
-async def test_speculative_decoding_goes_on_after_a_preemption() -> None:
-    speculation = {"method": "ngram", "num_speculative_tokens": 2, "prompt_lookup_max": 3, "prompt_lookup_min": 1}
-    jobs = [
-        Job(asked(f"Guess {index % 4}, " * 12, max_tokens=60), LEVELS_S[-1 - index % len(LEVELS_S)])
-        for index in range(15)
-    ]
-    with real_engine("--", "--max-num-seqs", "2", "--speculative-config", json.dumps(speculation)) as engine:
-        async with httpx2.AsyncClient(base_url=engine.url, timeout=120) as http:
-            idle = await alone(http, jobs)
-            storm = await stormed(http, jobs, agents=6)
-            metrics = (await http.get("/metrics")).text
-            state = (await http.get(STATE_PATH)).json()
-    assert storm == idle
-    assert sum(answer.report.preemptions for answer in storm) > 0
-    assert sum(answer.report.output_tokens for answer in storm) == 60 * len(jobs)
-    (drafted,) = re.findall(r"^vllm:spec_decode_num_draft_tokens_total\{.*\} (.*)$", metrics, re.MULTILINE)
-    assert float(drafted) > 0
-    assert state["counts"]["failures"] == {}
-
-
-def test_what_does_not_go_with_the_adapter_keeps_the_engine_from_starting() -> None:
-    command = [str(engine_python()), "-m", "autellix_engine", "--port", "1", "--", "--data-parallel-size", "2"]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
-    assert ended.returncode != 0
-    assert "start one engine a rank (--data-parallel-size 1)" in ended.stderr + ended.stdout

@@ -95,13 +95,13 @@ def first_engine() -> Iterator[RealEngine]:
         yield engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def second_engine() -> Iterator[RealEngine]:
     with real_engine(*_SMALL_BATCH) as engine:
         yield engine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def engines(first_engine: RealEngine, second_engine: RealEngine) -> tuple[RealEngine, RealEngine]:
     return first_engine, second_engine
 

@@ -118,8 +118,6 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         if untested is not None:
             logger.warning(untested)
 
-    # -- what vLLM calls ---------------------------------------------------------------------------------------
-
     def add_request(self, request: Any, *args: Any, **kwargs: Any) -> None:
         """A call's request enters at its program's level (Algorithm 1, entry)."""
         with self._guarded("queueing a call"):
@@ -191,8 +189,6 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
             holds=lambda call: self._blocks.held(call.id), kv_usage=self._blocks.usage, now=self._clock()
         )
 
-    # -- deciding ----------------------------------------------------------------------------------------------
-
     def _decide(self, parked: list[Any]) -> Selection:
         """Demote and promote what time made due, then make room for better calls. Victims go to ``parked``."""
         self._decisions += 1
@@ -259,8 +255,6 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         for call in selection.admit:
             if call.id in self._queues and not self._queues[call.id].running:
                 self._in_vain[call.id] = self._decisions + _RETRY_AFTER_DECISIONS
-
-    # -- vLLM's order ------------------------------------------------------------------------------------------
 
     @staticmethod
     def _place(request: Any, call: Queued) -> None:
