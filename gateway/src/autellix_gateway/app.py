@@ -39,13 +39,14 @@ def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTrans
         session_headers=settings.session_headers,
         api_keys=[key.get_secret_value() for key in settings.api_keys],
     )
+    levels = settings.engine_levels()
     accounts = Accounts(table, transport, metrics, prefill_tokens_per_s=settings.prefill_tokens_per_s)
     calls = Calls(
         accounts=accounts,
         engines=engines,
         transport=transport,
         policy=settings.policy,
-        levels=settings.engine_levels(),
+        levels=levels,
         placement=settings.placement_policy(),
         metrics=metrics,
         engine_api_key=settings.engine_api_key.get_secret_value() if settings.engine_api_key else None,
@@ -91,7 +92,7 @@ def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTrans
             identities=identities,
             tokens=tokens,
             policy=settings.policy,
-            levels=settings.engine_levels(),
+            levels=levels,
             metrics=metrics,
         )
     )

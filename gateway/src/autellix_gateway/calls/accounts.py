@@ -226,7 +226,6 @@ class Accounts:
         The rest until the first byte counts as wait. A whole answer shows no first byte of its own: all of its time
         counts as service, which is an upper bound.
         """
-        prompt_tokens, output_tokens = usage or (0, 0)
         if account.engine is None:
             return Measured()
         now = self._clock()
@@ -234,6 +233,7 @@ class Accounts:
         rest_s = now - account.sent - first_s
         if account.first_byte is None and streamed:
             return Measured(wait_s=first_s)
+        prompt_tokens, output_tokens = usage or (0, 0)
         prefill_s = min(first_s, account.prompt_tokens / self._prefill_tokens_per_s) if streamed else first_s
         return Measured(
             service_s=prefill_s + rest_s,

@@ -185,7 +185,7 @@ def _failed(account: Account, failure: Broken | Silent) -> EngineFailed:
 
 
 def _report_header(answer: EngineAnswer) -> Report | None:
-    given = dict(answer.headers).get(REPORT_HEADER)
+    given = answer.header(REPORT_HEADER)
     try:
         return None if given is None else Report.from_json(given)
     except MalformedReport:
@@ -193,4 +193,4 @@ def _report_header(answer: EngineAnswer) -> Report | None:
 
 
 def _is_event_stream(answer: EngineAnswer) -> bool:
-    return dict(answer.headers).get("content-type", "").startswith("text/event-stream")
+    return (answer.header("content-type") or "").startswith("text/event-stream")

@@ -5,7 +5,7 @@ Nothing is decoded or rewritten. What can go wrong is told apart by whether the 
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,14 +34,19 @@ class EngineAnswer:
 
     status: int
     headers: tuple[tuple[str, str], ...]
+    """Names in lower case."""
     body: AsyncIterator[bytes]
+
+    def header(self, name: str) -> str | None:
+        """The first header of this name."""
+        return next((value for given, value in self.headers if given == name), None)
 
 
 class EngineTransport(Protocol):
     """The seam between a call and the network."""
 
-    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Any:
-        """An asynchronous context manager of :class:`EngineAnswer`; leaving it early aborts the engine's call.
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> AbstractAsyncContextManager[EngineAnswer]:
+        """Send a call. Leaving the context before the body's end aborts it in the engine.
 
         Raises :class:`NotTaken`, :class:`Silent`; iterating the body raises :class:`Broken`, :class:`Silent`.
         """
