@@ -3,8 +3,8 @@
 :func:`program_scheduler` is what ``--scheduler-cls`` names. vLLM keeps doing what it does well (token budget, KV
 blocks, chunked prefill, resumption from the prefix cache); this mixin tells it the order and what to preempt:
 
-- a request's ``priority`` is its level and its ``arrival_time`` its place in it, so that vLLM's own heap of waiting
-  requests and its own choice of a victim under KV pressure follow Algorithm 1;
+- a request's ``priority`` is its level and its ``arrival_time`` its place in it, so that the heap of waiting
+  requests (:mod:`autellix_engine.waiting`) and vLLM's own choice of a victim under KV pressure follow Algorithm 1;
 - where the batch is full of worse calls, victims are put back before vLLM fills the batch (stock vLLM preempts only
   for want of KV blocks, never because a better call waits);
 - every passage into and out of the batch is accounted, and the account leaves with the call's output.
@@ -84,7 +84,7 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         self._settings = Settings.from_config(config.additional_config)
         self._cause = Cause.CACHE_RESET
         """Of a preemption that comes now."""
-        # vLLM's heap of waiting requests, ordered by (priority, arrival_time), in place of its plain list.
+        # Order by (priority, arrival_time) wherever vLLM itself chooses, in place of first come, first served.
         config.scheduler_config.policy = "priority"
         super().__init__(*args, **kwargs)
         self._check(version)
@@ -262,7 +262,7 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         request.arrival_time = call.enqueued_at
 
     def _reorder(self, request: Any, call: Queued) -> None:
-        """Change the place of a waiting request; it must be out of vLLM's heap meanwhile."""
+        """Change the place of a waiting request; it must be out of its heap meanwhile."""
         # vLLM keeps some of those that wait in a second queue, which up to 0.30 had another name.
         names = ("waiting", "kv_holding_waiting", "skipped_waiting")
         for queue in [getattr(self, name) for name in names if hasattr(self, name)]:
