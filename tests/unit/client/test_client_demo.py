@@ -12,7 +12,7 @@ from rich.console import Console, RenderableType
 from autellix import errors
 from autellix.demo import comparison, tables, trials, workloads
 from autellix.demo.agents import Place
-from autellix.demo.latency import Span
+from autellix_core.latency import Span
 from client_gateway import Gateway, a_session, running_gateway
 
 ENGINES = {"127.0.0.1:41001": "1", "127.0.0.1:41002": "2"}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import autellix
 from autellix import errors
-from autellix.demo.latency import Span
 from autellix.demo.workloads import Ask, Program
+from autellix_core.latency import Span
 
 if TYPE_CHECKING:
     import openai

@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from autellix import tables
-from autellix.demo.latency import mean, percentile
 from autellix.demo.trials import Look, Trial
 from autellix_core import wire
+from autellix_core.latency import mean, percentile
 
 __all__ = ["comparison", "line", "live", "milliseconds", "summary", "trial"]
 

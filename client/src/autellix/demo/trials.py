@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import httpx2
 
 from autellix.demo import agents
-from autellix.demo.latency import Span, program_token_latency_s
 from autellix.demo.workloads import Program
 from autellix.endpoints import Endpoint
 from autellix.exchanges import SessionsApi, send_async
 from autellix_core import wire
+from autellix_core.latency import Span, program_token_latency_s
 
 __all__ = ["Look", "Outcome", "System", "Trial", "Watch", "Watching", "run"]
 

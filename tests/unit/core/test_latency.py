@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autellix.demo.latency import Span, mean, percentile, program_token_latency_s, response_time_s
+from autellix_core.latency import Span, mean, percentile, program_token_latency_s, response_time_s
 
 
 def spans(*bounds: tuple[float, float], tokens: int = 10) -> list[Span]:
