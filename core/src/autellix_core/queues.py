@@ -63,6 +63,11 @@ class Queues:
         """Running calls, worst first."""
         return (self._calls[call] for call in self._running.worst_first())
 
+    @property
+    def contested(self) -> bool:
+        """Whether some call waits on a better level than one that runs: else no decision displaces anybody."""
+        return self._waiting.best_level() < self._running.worst_level()
+
     def lengths(self) -> list[tuple[int, int]]:
         """(waiting, running) calls of each level, best level first."""
         return list(zip(self._waiting.lengths(), self._running.lengths(), strict=True))
@@ -189,6 +194,12 @@ class _Shelves:
 
     def worst_first(self) -> Iterator[str]:
         return (call for shelf in reversed(self._levels) for _, _, call in reversed(shelf))
+
+    def best_level(self) -> int:
+        return next((level for level, shelf in enumerate(self._levels) if shelf), len(self._levels))
+
+    def worst_level(self) -> int:
+        return next((level for level in range(len(self._levels) - 1, -1, -1) if self._levels[level]), -1)
 
     def lengths(self) -> list[int]:
         return [len(shelf) for shelf in self._levels]

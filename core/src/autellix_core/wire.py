@@ -6,7 +6,7 @@ The parts of Autellix never import one another; they meet over HTTP with exactly
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NotRequired, Self, TypedDict
@@ -251,7 +251,11 @@ class Report:
 
     def to_json(self) -> str:
         """One line of JSON."""
-        return json.dumps(asdict(self), separators=(",", ":"))
+        return json.dumps(self.to_mapping(), separators=(",", ":"))
+
+    def to_mapping(self) -> dict[str, str | float | int]:
+        """Its fields by name."""
+        return {name: getattr(self, name) for name in _REPORTED}
 
     def to_comment(self) -> bytes:
         """The SSE comment that ends a stream."""
@@ -283,6 +287,9 @@ class Report:
                 raise MalformedReport(f"The engine's report has {field.name} = {value!r}.")
             read[field.name] = value
         return cls(**read)  # type: ignore[arg-type] # each field was just checked against its type
+
+
+_REPORTED = tuple(field.name for field in fields(Report))
 
 
 def timestamp(seconds: float) -> str:

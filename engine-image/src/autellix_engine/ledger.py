@@ -6,8 +6,8 @@ touches vLLM's queues; that is :mod:`scheduler`'s.
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Container
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from autellix_core.levels import Queued
@@ -32,6 +32,8 @@ class _Entry:
     request: Any
     account: Account
     exchange: str
+    may_stop: bool
+    """It has stop strings, which the API process looks for: as far as the engine knows, each output may be the last."""
     prefilled: bool = False
     """Its cached prompt tokens are in the account."""
     computed_tokens: int = 0
@@ -61,13 +63,15 @@ class Ledger:
 
     def enter(self, request: Any, *, now: float) -> Queued:
         """A new request: at its program's level (Algorithm 1, entry of a call)."""
-        extra = request.sampling_params.extra_args if request.sampling_params is not None else None
+        sampling = request.sampling_params
+        extra = sampling.extra_args if sampling is not None else None
         call = carried(extra, request=request.request_id, policy=self._settings.policy)
         headers = call.headers
         if call.exchange not in self._accounts:
             self.counts.saw_absurd(call.absurd)
         account = self._accounts.get(call.exchange) or Account(headers=headers, since=now)
-        entry = _Entry(request, account, call.exchange)
+        may_stop = sampling is not None and bool(sampling.stop)
+        entry = _Entry(request, account, call.exchange, may_stop)
         queued = self.queues.enter(
             request.request_id,
             entry_service(headers.policy, critical_path_s=headers.service_s, service_s=headers.service_s),
@@ -102,28 +106,37 @@ class Ledger:
             entry.computed_tokens = computed_tokens
             entry.account.put_back(now=now)
 
-    def produced(self, output: Any, *, now: float) -> None:
-        """The request gave an output: attach the report if it ends the call, or may turn out to."""
-        entry = self._entries.get(output.request_id)
-        if entry is None:
-            if output.finish_reason is not None and output.request_id in self._aborted:  # vLLM gave it up
-                kept = self._aborted[output.request_id]["report"]
-                output.kv_transfer_params = pack_report(output.kv_transfer_params, kept)
-            return
-        account, request = entry.account, entry.request
-        account.output_tokens += len(output.new_token_ids)
-        if output.prefill_stats is not None and not entry.prefilled:
-            entry.prefilled = True
-            account.cached_tokens += output.prefill_stats.num_cached_tokens
-        if output.finish_reason is not None and request.is_finished():
+    def produced(self, outputs: Iterable[Any], *, now: float) -> None:
+        """Requests gave these outputs: attach the report to each that ends its call, or may turn out to."""
+        entries = self._entries
+        for output in outputs:  # at every step one for each running call, so those that only add a token stay short
+            entry = entries.get(output.request_id)
+            if entry is None:
+                self._given_up(output)
+                continue
+            entry.account.output_tokens += len(output.new_token_ids)
+            if output.prefill_stats is not None and not entry.prefilled:
+                entry.prefilled = True
+                entry.account.cached_tokens += output.prefill_stats.num_cached_tokens
+            if entry.may_stop or output.finish_reason is not None:
+                self._report(entry, output, now)
+
+    def _given_up(self, output: Any) -> None:
+        """vLLM gave the request up before this output: its report is kept with those of aborted calls."""
+        if output.finish_reason is not None and output.request_id in self._aborted:
+            kept = self._aborted[output.request_id]["report"]
+            output.kv_transfer_params = pack_report(output.kv_transfer_params, kept)
+
+    def _report(self, entry: _Entry, output: Any, now: float) -> None:
+        account = entry.account
+        if output.finish_reason is not None and entry.request.is_finished():
             self._leave(entry, now)
             report = account.report(now=now)
-        elif request.sampling_params is not None and request.sampling_params.stop:
-            # The API process looks for stop strings: as far as the engine knows, each output may be the last.
+        elif entry.may_stop:
             report = account.report(self.queues[output.request_id], now=now)
         else:
             return
-        output.kv_transfer_params = pack_report(output.kv_transfer_params, asdict(report))
+        output.kv_transfer_params = pack_report(output.kv_transfer_params, report.to_mapping())
 
     def aborted(self, request_id: str, *, now: float) -> None:
         """The request was aborted: keep its call's report for whoever asks, since no output can carry it."""
@@ -133,7 +146,7 @@ class Ledger:
         self._leave(entry, now)
         self._aborted[request_id] = {
             "program": entry.account.headers.program,
-            "report": asdict(entry.account.report(now=now)),
+            "report": entry.account.report(now=now).to_mapping(),
         }
         while len(self._aborted) > self._settings.aborted_reports:
             self._aborted.popitem(last=False)
@@ -151,7 +164,7 @@ class Ledger:
             account, blocks = self._entries[call.id].account, holds(call)
             program = account.headers.program
             resident[program] = resident.get(program, 0) + blocks
-            running.append({**asdict(account.report(call, now=now)), "program": program, "blocks": blocks})
+            running.append({**account.report(call, now=now).to_mapping(), "program": program, "blocks": blocks})
         lengths = self.queues.lengths()
         levels = self._settings.levels
         return {

@@ -151,7 +151,8 @@ async def _tapped(outputs: Any, exchange: _Exchange | None) -> AsyncIterator[Any
     """The engine's outputs as they are, with the report taken out."""
     async with aclosing(outputs):
         async for output in outputs:
-            output.kv_transfer_params, report = take_report(output.kv_transfer_params)
-            if report is not None and exchange is not None:
-                exchange.take(report)
+            if output.kv_transfer_params is not None:
+                output.kv_transfer_params, report = take_report(output.kv_transfer_params)
+                if report is not None and exchange is not None:
+                    exchange.take(report)
             yield output

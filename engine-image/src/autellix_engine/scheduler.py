@@ -16,8 +16,7 @@ What cannot work at all is refused before the engine starts (:mod:`autellix_engi
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +28,7 @@ from autellix_engine.blocks import Blocks
 from autellix_engine.carrier import SNAPSHOT
 from autellix_engine.counts import Cause
 from autellix_engine.features import EngineRefused, Features, refusals
+from autellix_engine.guards import Guards
 from autellix_engine.ledger import Ledger
 from autellix_engine.lifetime import end_with_parent
 from autellix_engine.readiness import adapter_fits, can_leave, can_run
@@ -47,6 +47,8 @@ _RETRY_AFTER_DECISIONS = 64
 budget was spent; a call that vLLM cannot admit for another reason must not preempt at every step."""
 
 _PLACE = attrgetter("priority", "arrival_time")
+
+_NOBODY = Selection(admit=(), preempt=())
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +104,10 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         """Calls for which victims were put back and that were not admitted, by the decision that may retry."""
         self._decisions = 0
         self._steps = 0
-        self._failed = False
+        guard = Guards(self._counts, self._forget_the_gone)
+        self._queueing, self._deciding = guard("queueing a call"), guard("deciding")
+        self._noting_batch, self._noting_preemption = guard("noting the batch"), guard("noting a preemption")
+        self._noting_abort, self._reporting = guard("noting an abort"), guard("reporting")
         self._in_order = False
         """Nobody came into the batch since it was last sorted."""
 
@@ -120,7 +125,7 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
 
     def add_request(self, request: Any, *args: Any, **kwargs: Any) -> None:
         """A call's request enters at its program's level (Algorithm 1, entry)."""
-        with self._guarded("queueing a call"):
+        with self._queueing:
             if request.request_id not in self.requests:  # else a further part of a streamed input
                 self._place(request, self._ledger.enter(request, now=self._clock()))
         super().add_request(request, *args, **kwargs)
@@ -129,7 +134,7 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         """One step: decide, let vLLM fill the batch, note who came into it."""
         parked: list[Any] = []
         selection: Selection | None = None
-        with self._guarded("deciding"):
+        with self._deciding:
             self._steps += 1
             if self._steps % self._settings.decide_every_steps == 0:
                 began_s = time.perf_counter()
@@ -143,7 +148,7 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
             # Kept out of the queue meanwhile: a request cannot leave and rejoin the batch in one step.
             for request in parked:
                 self.waiting.add_request(request)
-        with self._guarded("noting the batch"):
+        with self._noting_batch:
             now = self._clock()
             back = output.scheduled_cached_reqs
             self._in_order = self._in_order and not (output.scheduled_new_reqs or back.resumed_req_ids)
@@ -160,17 +165,16 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
     def update_from_output(self, *args: Any, **kwargs: Any) -> Any:
         """Attach the report to each output that ends a call, or that may turn out to."""
         outputs = super().update_from_output(*args, **kwargs)
-        with self._guarded("reporting"):
+        with self._reporting:
             now = self._clock()
             for each in outputs.values():
-                for output in each.outputs:
-                    self._ledger.produced(output, now=now)
+                self._ledger.produced(each.outputs, now=now)
         return outputs
 
     def finish_requests(self, *args: Any, **kwargs: Any) -> Any:
         """The client left, a stop string was found, or vLLM gave the request up: keep the report for whoever asks."""
         finished = super().finish_requests(*args, **kwargs)
-        with self._guarded("noting an abort"):
+        with self._noting_abort:
             now = self._clock()
             for request in finished:
                 self._ledger.aborted(request.request_id, now=now)
@@ -178,7 +182,7 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
 
     def _preempt_request(self, request: Any, *args: Any, **kwargs: Any) -> None:
         """Put back, by us or by vLLM for want of KV blocks."""
-        with self._guarded("noting a preemption"):
+        with self._noting_preemption:
             computed = request.num_computed_tokens
             self._ledger.preempted(request.request_id, self._cause, computed_tokens=computed, now=self._clock())
         super()._preempt_request(request, *args, **kwargs)
@@ -194,15 +198,27 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
         self._decisions += 1
         now = self._clock()
         turn = self._queues.turn(now=now)
-        self._counts.turned(demoted=len(turn.demoted), promoted=len(turn.promoted))
-        for call in turn.demoted:
-            self._place(self._ledger.request(call), call)
-        for call in turn.promoted:
-            self._reorder(self._ledger.request(call), call)
-        if self.pause_state.name != "UNPAUSED":  # vLLM admits nobody, so nobody need make room
-            return Selection(admit=(), preempt=())
+        if turn.demoted or turn.promoted:
+            self._counts.turned(demoted=len(turn.demoted), promoted=len(turn.promoted))
+            for call in turn.demoted:
+                self._place(self._ledger.request(call), call)
+            for call in turn.promoted:
+                self._reorder(self._ledger.request(call), call)
+        selection = _NOBODY
+        # Paused, vLLM admits nobody, so nobody need make room.
+        if self._queues.contested and self.pause_state.name == "UNPAUSED":
+            selection = self._select()
+            for call in selection.preempt:
+                self._put_back(self._ledger.request(call), parked)
+        if not self._in_order or turn.demoted:
+            # The token budget of a step goes to the best calls first, not to those that have run longest.
+            self.running.sort(key=_PLACE)
+            self._in_order = True
+        return selection
+
+    def _select(self) -> Selection:
         free = self._slots() - len(self.running) - self.num_waiting_for_streaming_input
-        selection = self._queues.select(
+        return self._queues.select(
             Room(slots=free, units=self._blocks.free),
             needs=lambda call: self._blocks.needed(self._ledger.request(call)),
             holds=lambda call: self._blocks.returned(call.id),
@@ -211,13 +227,6 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
             may_run=self._may_run,
             may_leave=self._may_leave,
         )
-        for call in selection.preempt:
-            self._put_back(self._ledger.request(call), parked)
-        if not self._in_order or turn.demoted:
-            # The token budget of a step goes to the best calls first, not to those that have run longest.
-            self.running.sort(key=_PLACE)
-            self._in_order = True
-        return selection
 
     def _slots(self) -> int:
         """Calls that the batch holds. Up to vLLM 0.30 that was the model runner's own limit."""
@@ -277,20 +286,9 @@ class ProgramScheduling(Scheduler):  # type: ignore[misc] # vLLM has no types wh
             return
         self._place(request, call)
 
-    @contextmanager
-    def _guarded(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except Exception:  # whatever is wrong with our order, the engine must go on with its own
-            self._counts.failures[what] += 1
-            with suppress(Exception):  # an end that went unnoticed would fail every decision from now on
-                self._ledger.keep_only(self.requests, now=self._clock())
-            if not self._failed:
-                self._failed = True
-                logger.exception(
-                    "%s failed; this step is in vLLM's own order. Further failures are not logged but counted.",
-                    what.capitalize(),
-                )
+    def _forget_the_gone(self) -> None:
+        """An end that went unnoticed would fail every decision from now on."""
+        self._ledger.keep_only(self.requests, now=self._clock())
 
 
 def _wall_anchored(offset_s: float) -> Callable[[], float]:

@@ -349,7 +349,7 @@ class TestReports:
         step(scheduler, clock, 1.0)
         scheduler.finish_requests(["req-a"])
         output = Output("req-a", [], finish_reason="error")
-        scheduler._ledger.produced(output, now=clock.now)
+        scheduler._ledger.produced([output], now=clock.now)
         assert report_of(output).service_s == pytest.approx(1.0)
 
     def test_a_call_of_several_requests_has_one_account(self, clock: Clock) -> None:
@@ -370,7 +370,7 @@ class TestReports:
         step(scheduler, clock)
         output = Output("req-a", [0], finish_reason="stop", kv_transfer_params={"remote": 1})
         scheduler.requests["req-a"].status = Status.FINISHED
-        scheduler._ledger.produced(output, now=clock.now)
+        scheduler._ledger.produced([output], now=clock.now)
         assert take_report(output.kv_transfer_params)[0] == {"remote": 1}
 
     def test_nothing_is_left_of_calls_that_are_gone(self, clock: Clock) -> None:
