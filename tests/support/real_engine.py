@@ -66,8 +66,11 @@ def engine_python() -> Path:
 
 
 @contextmanager
-def real_engine(*arguments: str, port: int | None = None) -> Iterator[RealEngine]:
-    """Start ``python -m autellix_engine`` with these further arguments and end it, children included, on leaving."""
+def real_engine(*arguments: str, port: int | None = None, path: Path | None = None) -> Iterator[RealEngine]:
+    """Start ``python -m autellix_engine`` with these further arguments and end it, children included, on leaving.
+
+    ``path`` is looked through for packages before the engine's environment, such as for another vLLM.
+    """
     command = [str(engine_python()), "-c", _END_WITH_PARENT, "-m", "autellix_engine"]
     port = port or _free_port()
     with tempfile.TemporaryDirectory(prefix="autellix-engine-") as directory:
@@ -79,7 +82,11 @@ def real_engine(*arguments: str, port: int | None = None) -> Iterator[RealEngine
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "TMPDIR": directory},  # vLLM leaves its sockets behind
+                env={
+                    **os.environ,
+                    "TMPDIR": directory,  # vLLM leaves its sockets behind
+                    **({} if path is None else {"PYTHONPATH": str(path)}),
+                },
             )
         engine = RealEngine(url=f"http://127.0.0.1:{port}", log=log)
         try:

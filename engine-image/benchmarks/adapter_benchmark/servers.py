@@ -15,6 +15,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from autellix_engine import __main__ as command
 from autellix_engine import launch as launching
 from autellix_engine import tiny_model
@@ -47,6 +49,12 @@ class Server:
 
     system: System
     url: str
+    pid: int
+
+    def cpu_s(self) -> float:
+        """CPU time that its processes have taken so far, in seconds."""
+        root = psutil.Process(self.pid)
+        return sum(sum(each.cpu_times()[:2]) for each in (root, *root.children(recursive=True)))
 
 
 @asynccontextmanager
@@ -67,7 +75,7 @@ async def serving(system: System, *flags: str, settings: Sequence[str] = ()) -> 
             process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own command; it returns at once
                 arguments, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
-        server = Server(system, f"http://127.0.0.1:{port}")
+        server = Server(system, f"http://127.0.0.1:{port}", process.pid)
         try:
             await asyncio.to_thread(_await_health, server, process, log)
             yield server

@@ -16,7 +16,7 @@ __all__ = ["measure"]
 
 _BATCH = 8
 _AGENTS = 32
-_CALLS = 240
+_CALLS = 120
 _CALL = {"prompt": 160, "output": 80}
 _LEVELS = ("--level-bounds", "0.02,0.04,0.08,0.16,0.32,0.64,1.28")
 """So short that a call uses several quanta up and is displaced by newer ones."""
@@ -30,6 +30,8 @@ class _Passage:
     """While there were enough calls to fill the batch."""
     all_tokens_per_s: float
     """To the end of the last call."""
+    cpu_s_per_1000_tokens: float
+    """Of all the server's processes: what it takes whoever else is on the machine."""
     preemptions: int
     computed_again_tokens: int | None = None
     """By the adapter's own count; None of a stock server."""
@@ -65,6 +67,10 @@ def _table(passages: dict[str, list[_Passage]]) -> Table:
         name: (
             [1 - one.full_tokens_per_s / other.full_tokens_per_s for one, other in zip(given, stock, strict=True)],
             [1 - one.all_tokens_per_s / other.all_tokens_per_s for one, other in zip(given, stock, strict=True)],
+            [
+                one.cpu_s_per_1000_tokens / other.cpu_s_per_1000_tokens - 1
+                for one, other in zip(given, stock, strict=True)
+            ],
         )
         for name, given in passages.items()
     }
@@ -74,6 +80,8 @@ def _table(passages: dict[str, list[_Passage]]) -> Table:
             f"{at_percentile([each.full_tokens_per_s for each in given], 50):.0f}",
             f"{at_percentile([each.all_tokens_per_s for each in given], 50):.0f}",
             *(("", "") if given is stock else (_lost(lost[name][0]), _lost(lost[name][1]))),
+            f"{at_percentile([each.cpu_s_per_1000_tokens for each in given], 50):.2f}",
+            "" if given is stock else _lost(lost[name][2]),
             f"{at_percentile([each.preemptions for each in given], 50):.0f}",
             _again(given),
         )
@@ -83,7 +91,8 @@ def _table(passages: dict[str, list[_Passage]]) -> Table:
         title="Throughput lost under a preemption-heavy load",
         columns=(
             *("system", "tokens/s, batch full", "to the end"),
-            *("lost, batch full (median, range)", "lost, to the end", "preemptions", "computed again each"),
+            *("lost, batch full (median, range)", "lost, to the end"),
+            *("CPU s per 1,000 tokens", "more CPU", "preemptions", "computed again each"),
         ),
         rows=rows,
         note=(
@@ -98,6 +107,7 @@ def _table(passages: dict[str, list[_Passage]]) -> Table:
                 "passes": [asdict(each) for each in given],
                 "lost_batch_full": lost[name][0],
                 "lost_to_the_end": lost[name][1],
+                "more_cpu": lost[name][2],
             }
             for name, given in passages.items()
         },
@@ -110,6 +120,7 @@ async def _pass(caller: Caller, seed: int, calls: int) -> _Passage:
     busy, preemptions = _AGENTS, 0
     thinned: asyncio.Task[tuple[float, float]] | None = None
     before = await _computed_again(caller)
+    cpu_s = caller.server.cpu_s()
     begun, generated = time.perf_counter(), await caller.counter(_GENERATED)
 
     async def produced() -> tuple[float, float]:
@@ -129,12 +140,14 @@ async def _pass(caller: Caller, seed: int, calls: int) -> _Passage:
         for _ in range(_AGENTS):
             group.create_task(agent())
     ended = time.perf_counter()
+    cpu_s = caller.server.cpu_s() - cpu_s
     assert thinned is not None
     at, then = await thinned
     again = await _computed_again(caller)
     return _Passage(
         full_tokens_per_s=(then - generated) / (at - begun),
         all_tokens_per_s=calls * _CALL["output"] / (ended - begun),
+        cpu_s_per_1000_tokens=1000 * cpu_s / (calls * _CALL["output"]),
         preemptions=preemptions,
         computed_again_tokens=None if again is None or before is None else again - before,
     )

@@ -12,13 +12,14 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from autellix_core.errors import InvalidSetting
 from autellix_core.priority import Policy
 from autellix_engine import launch as launching
-from autellix_engine import tiny_model, variables
+from autellix_engine import tiny_model, variables, versions
 from autellix_engine.launch import TINY, Launch
 from autellix_engine.settings import Settings
 
@@ -65,6 +66,7 @@ def parse(argv: Sequence[str]) -> Launch:
         served_name=given.served_model_name,
         cpu=cpu,
         offload_gib=given.offload_gib,
+        entry=_entry(),
         verbose=given.verbose,
         settings=settings,
         extra=extra,
@@ -135,6 +137,11 @@ def _gib(text: str) -> float:
     if not 0 <= size < math.inf:
         raise argparse.ArgumentTypeError(f"a size in GiB is 0 or more, not {text}")
     return size
+
+
+def _entry() -> str:
+    vllm = find_spec("vllm")
+    return versions.entry([] if vllm is None else vllm.submodule_search_locations or [])
 
 
 def _installed(distribution: str) -> bool:

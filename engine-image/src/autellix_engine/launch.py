@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autellix_engine import tiny_model
+from autellix_engine import tiny_model, versions
 from autellix_engine.settings import CONFIG_KEY, Settings
 
 __all__ = ["MIDDLEWARE", "SCHEDULER", "TINY", "Launch", "arguments", "environment"]
@@ -20,10 +20,6 @@ TINY = "tiny"
 
 SCHEDULER = "autellix_engine.scheduler.program_scheduler"
 MIDDLEWARE = "autellix_engine.middleware.ProgramMiddleware"
-
-# Neither the `vllm` script, which looks for a distribution named vllm and does not find it in the CPU build, nor
-# vllm.entrypoints.openai.api_server, which is deprecated.
-_ENTRY = "vllm.entrypoints.launchers.api_server.entry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +36,8 @@ class Launch:
     offload_gib: float | None = None
     """Host memory, in GiB, for the KV cache of calls that are not in the batch; 0 for none, None for 4 on a GPU, which
     hold 32,768 tokens of an 8-billion-parameter Llama (128 KiB each). Not on a CPU."""
+    entry: str = versions.ENTRIES[0]
+    """The module that serves vLLM's API."""
     verbose: bool = False
     settings: Settings = field(default_factory=Settings)
     extra: Sequence[str] = ()
@@ -56,7 +54,7 @@ class Launch:
 def arguments(launch: Launch, model: Path | str) -> list[str]:
     """The command line of vLLM's API server. ``model`` is what vLLM loads: a directory or a hub name."""
     return [
-        *(sys.executable, "-m", _ENTRY),
+        *(sys.executable, "-m", launch.entry),
         *("--model", str(model)),
         *("--served-model-name", launch.name),
         *("--host", launch.host, "--port", str(launch.port)),

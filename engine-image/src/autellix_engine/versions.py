@@ -7,11 +7,16 @@ without it the order would silently be vLLM's own.
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
-__all__ = ["INSTANCE_NAMES", "METHOD_NAMES", "TESTED", "missing", "refusal", "warning"]
+__all__ = ["ENTRIES", "INSTANCE_NAMES", "METHOD_NAMES", "TESTED", "entry", "missing", "refusal", "warning"]
 
 TESTED = ((0, 27), (0, 32))
 """The first and the last minor version."""
+
+ENTRIES = ("vllm.entrypoints.launchers.api_server.entry", "vllm.entrypoints.openai.api_server")
+"""Modules that serve vLLM's API, the newer one first: up to 0.28 there is only the second, and later it is deprecated.
+The `vllm` script serves nobody here: it looks for a distribution named vllm, which the CPU build is not."""
 
 METHOD_NAMES = (
     "add_request",
@@ -44,6 +49,13 @@ INSTANCE_NAMES = (
     "kv_cache_manager.block_pool.get_cached_block",
 )
 """Of a scheduler that is built. Of ``new|old`` one is enough: the later name, and what it was before."""
+
+
+def entry(packages: Iterable[str]) -> str:
+    """The module of :data:`ENTRIES` that vLLM has. ``packages`` are its package's folders: importing it takes long."""
+    files = {name: [Path(folder, *name.split(".")[1:]) for folder in packages] for name in ENTRIES}
+    there = (name for name, found in files.items() if any(each.with_suffix(".py").is_file() for each in found))
+    return next(there, ENTRIES[0])
 
 
 def warning(version: str) -> str | None:

@@ -174,6 +174,22 @@ def test_who_was_displaced_does_not_come_back_before_a_level_changes(
     assert preemptions <= moves
 
 
+@given(st.lists(st.tuples(st.floats(0, 9), st.booleans()), max_size=12), st.integers(0, 2))
+def test_somebody_is_displaced_only_where_the_queues_are_contested(calls: list[tuple[float, bool]], free: int) -> None:
+    queues = Queues(OF)
+    for number, (service_s, runs) in enumerate(calls):
+        queues.enter(str(number), service_s, now=0.0)
+        if runs:
+            queues.started(str(number), now=0.0)
+    picked = queues.select(Room(free, 0), needs=lambda _: 0, holds=lambda _: 0, most_preemptions=99)
+    waiting = sum(not runs for _, runs in calls)
+    assert not picked.preempt or queues.contested
+    if free == 0 and queues.contested:
+        assert picked.preempt
+    if not calls or waiting in {0, len(calls)}:
+        assert not queues.contested
+
+
 def test_foresight_is_forgotten_when_it_outgrows_the_calls() -> None:
     queues = Queues(OF)
     for number in range(10_000):

@@ -47,11 +47,12 @@ def test_a_table_is_markdown_with_columns_that_line_up() -> None:
 
 
 def test_what_is_lost_is_lost_against_the_same_repetition() -> None:
-    stock = [_Passage(100.0, 90.0, 0), _Passage(200.0, 180.0, 0)]
-    present = [_Passage(100.0, 90.0, 0), _Passage(200.0, 180.0, 0)]
-    preempting = [_Passage(90.0, 81.0, 10, 50), _Passage(190.0, 171.0, 10, 30)]
+    stock = [_Passage(100.0, 90.0, 2.0, 0), _Passage(200.0, 180.0, 1.0, 0)]
+    present = [_Passage(100.0, 90.0, 2.0, 0), _Passage(200.0, 180.0, 1.0, 0)]
+    preempting = [_Passage(90.0, 81.0, 2.2, 10, 50), _Passage(190.0, 171.0, 1.05, 10, 30)]
     table = throughput._table({"stock FCFS": stock, "adapter, calls under FCFS": present, "adapter": preempting})
     assert table.values["adapter"]["lost_batch_full"] == pytest.approx([0.1, 0.05])
+    assert table.values["adapter"]["more_cpu"] == pytest.approx([0.1, 0.05])
     assert table.values["adapter, calls under FCFS"]["lost_batch_full"] == [0.0, 0.0]
     assert [row[0] for row in table.rows] == ["stock FCFS", "adapter, calls under FCFS", "adapter"]
     assert table.rows[2][-1] == "4.0"

@@ -1,5 +1,6 @@
 """Versions of vLLM: tested ones pass in silence, others with a warning, impossible ones not at all."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -21,6 +22,17 @@ def test_another_version_is_told_what_nobody_compared(version: str) -> None:
     assert f"vLLM {version} is outside" in warned
     assert "0.27 to 0.32" in warned
     assert "preemption" in warned
+
+
+@pytest.mark.parametrize(("there", "chosen"), [((1,), 1), ((0,), 0), ((0, 1), 0), ((), 0)])
+def test_the_newest_module_that_serves_is_taken_of_those_that_are_there(
+    tmp_path: Path, there: tuple[int, ...], chosen: int
+) -> None:
+    for index in there:
+        file = tmp_path.joinpath(*versions.ENTRIES[index].split(".")[1:]).with_suffix(".py")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert versions.entry([str(tmp_path)]) == versions.ENTRIES[chosen]
 
 
 def test_names_that_are_gone_are_found_at_any_depth() -> None:
