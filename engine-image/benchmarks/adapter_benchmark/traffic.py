@@ -52,7 +52,9 @@ class Caller:
         self.server = server
         self._policy = policy
         self._salts = salts
-        self._http = aiohttp.ClientSession(server.url, timeout=_PATIENCE, connector=aiohttp.TCPConnector(limit=0))
+        # Idle connections are ours to close: the server closes them after 5 s, which may meet a call on its way.
+        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=2.0)
+        self._http = aiohttp.ClientSession(server.url, timeout=_PATIENCE, connector=connector)
 
     async def __aenter__(self) -> Self:
         return self
