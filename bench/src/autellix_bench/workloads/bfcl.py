@@ -24,7 +24,8 @@ _TOOL_S = LongTailed.with_mean(0.5, most=30, sigma=1.0)
 
 def calls(rng: Random) -> tuple[Call, ...]:
     """One task."""
-    thread = Thread(_SYSTEM)
+    done: list[Call] = []
+    thread = Thread(done, _SYSTEM)
     for _ in range(_CALLS.count(rng)):
         thread.ask("result", _RESULT.count(rng), _DECODE.count(rng), _TOOL_S.time(rng))
-    return tuple(thread.calls)
+    return tuple(done)

@@ -121,13 +121,14 @@ def _chain(program: Program) -> int:
 
 
 def _prompts(program: Program) -> Iterator[_Prompt]:
-    prefixes: dict[tuple[int, Segment], int] = {}
-    """Every prefix that was sent, as the prefix before it and its last segment."""
+    prefixes: dict[tuple[int, str, int, bool], int] = {}
+    """Every prefix that was sent, by the prefix before it and its last segment."""
     holders: list[int] = [0]
     """By prefix, the calls that had it, as bits."""
 
     def extended(prefix: int, segment: Segment) -> int:
-        number = prefixes.setdefault((prefix, segment), len(holders))
+        # By its fields: they are hashed without a call into Python, and long histories are hashed often.
+        number = prefixes.setdefault((prefix, segment.key, segment.tokens, segment.answer), len(holders))
         if number == len(holders):
             holders.append(0)
         return number

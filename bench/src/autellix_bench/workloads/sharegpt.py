@@ -25,7 +25,8 @@ _THINKING_S = LongTailed.with_mean(10, most=120, sigma=0.8)
 
 def calls(rng: Random) -> tuple[Call, ...]:
     """One chat."""
-    thread = Thread(_SYSTEM)
+    done: list[Call] = []
+    thread = Thread(done, _SYSTEM)
     for _ in range(_CALLS.count(rng)):
         thread.ask("message", _MESSAGE.count(rng), _DECODE.count(rng), _THINKING_S.time(rng))
-    return tuple(thread.calls)
+    return tuple(done)
