@@ -66,8 +66,8 @@ def agent(context_tokens: int = CONTEXT_TOKENS) -> Callable[[Random], tuple[Call
 def _session(sizes: _Sizes, rng: Random) -> tuple[Call, ...]:
     done: list[Call] = []
     turns = _TURNS.count(rng)
-    has_subagents = rng.random() < _WITH_SUBAGENTS
-    each = int(turns * _TURNS_OF_SUBAGENTS / _SUBAGENTS) if has_subagents else 0
+    has_subagents = rng.random() < _WITH_SUBAGENTS and turns > _SUBAGENTS + 1
+    each = max(1, int(turns * _TURNS_OF_SUBAGENTS / _SUBAGENTS)) if has_subagents else 0
     turns -= each * _SUBAGENTS
     at = rng.randrange(1, turns) if each else turns
     main = Thread(done, sizes.system)
