@@ -105,6 +105,7 @@ def call(**changes: object) -> dict[str, object]:
         ({"arrival_s": "soon"}, "arrival_s must be a number, not 'soon'"),
         ({"arrival_s": True}, "arrival_s must be a number, not True"),
         ({"arrival_s": float("inf")}, "arrival_s must be a number, not inf"),
+        ({"arrival_s": 10**400}, "arrival_s must be a number, not 1000"),
         ({"arrival_s": -1}, "arrival_s is a time, not -1.0"),
         ({"calls": [call(output_tokens=1.5)]}, "output_tokens of call 'a' must be a whole number, not 1.5"),
         ({"calls": [call(output_tokens=0)]}, "at least one token"),

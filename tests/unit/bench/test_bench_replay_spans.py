@@ -106,7 +106,7 @@ def test_only_answered_calls_of_the_model_count() -> None:
         span("empty", 0, 1, tokens=(10, 0)),
         span("old", 2, 3, gen_ai__operation__name="text_completion", gen_ai__usage__prompt_tokens=7)
         | {"attributes": span("", 0, 0, gen_ai__operation__name="chat", gen_ai__usage__prompt_tokens=7,
-                              gen_ai__usage__completion_tokens=3)["attributes"]},
+                              gen_ai__usage__completion_tokens="3.0")["attributes"]},
         span("small", 4, 5, tokens=(10, 1), gen_ai__request__model="small"),
         span("large", 6, 7, tokens=(10, 1)),
     )  # fmt: skip

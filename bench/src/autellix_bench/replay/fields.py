@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 
 __all__ = ["listed", "mapping", "number", "text", "whole"]
 
@@ -36,9 +37,11 @@ def whole(value: object, what: str) -> int:
 
 def number(value: object, what: str) -> float:
     """A finite number."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise ValueError(f"{what} must be a number, not {_shown(value)}.")
-    return float(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        with suppress(OverflowError):  # a whole number beyond all floats
+            if math.isfinite(value):
+                return float(value)
+    raise ValueError(f"{what} must be a number, not {_shown(value)}.")
 
 
 def _shown(value: object) -> str:

@@ -187,6 +187,7 @@ def _integer(given: Mapping[str, object], name: str) -> int:
 
 
 def _count(value: str) -> int:
+    value = value.removesuffix(".0")  # some exporters have no integers
     if value and not value.isdecimal():
         raise ValueError(f"A count of tokens must be a whole number, not {value!r}.")
     return int(value or 0)
