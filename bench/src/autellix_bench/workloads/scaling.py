@@ -30,10 +30,12 @@ def _scaled(program: Program, tokens: float, gaps: float, longest: int | None) -
     if longest is not None:
         most_shared = longest // 8
         own = min([tokens, *(_fitting(call, program, tokens, longest) for call in program.calls)])
+    segments = {segment for call in program.calls for segment in call.prompt}
+    resized = {segment: _segment(segment, own, tokens, most_shared) for segment in segments}
     calls = tuple(
         replace(
             call,
-            prompt=tuple(_segment(segment, own, tokens, most_shared) for segment in call.prompt),
+            prompt=tuple(resized[segment] for segment in call.prompt),
             output_tokens=_times(call.output_tokens, own),
             gap_s=call.gap_s * gaps,
         )
