@@ -4,9 +4,10 @@ One form covers a chat whose history grows, a loop of tool calls and a tree sear
 server and into a file (:mod:`autellix_bench.replay`) alike. Nothing that serves a program ever sees it whole.
 """
 
+import math
 from dataclasses import dataclass
 
-__all__ = ["Call", "Program", "Segment"]
+__all__ = ["Call", "Program", "Segment", "ancestors", "flaw"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +57,48 @@ class Program:
     def output_tokens(self) -> int:
         """Tokens that all its calls are to be given."""
         return sum(call.output_tokens for call in self.calls)
+
+
+def ancestors(program: Program) -> list[int]:
+    """For each call, in the program's order, all that it waits for: bit i stands for the program's call i.
+
+    :raises KeyError: if a call stands before its parent.
+    """
+    bits: dict[str, int] = {}
+    found: list[int] = []
+    for index, call in enumerate(program.calls):
+        mask = 0
+        for parent in call.parents:
+            at = bits[parent]
+            mask |= 1 << at | found[at]
+        bits[call.id] = index
+        found.append(mask)
+    return found
+
+
+def flaw(program: Program) -> str | None:
+    """What makes it no program that could be run, as a sentence; None if nothing does."""
+    if not program.calls:
+        return "It has no call."
+    if not _is_time(program.arrival_s):
+        return f"arrival_s is a time, not {program.arrival_s}."
+    places: dict[str, int] = {}
+    for index, call in enumerate(program.calls):
+        if call.id in places:
+            return f"Two calls have the id {call.id!r}."
+        if unknown := [parent for parent in call.parents if parent not in places]:
+            return f"Call {call.id!r} waits for {unknown[0]!r}, which is no call before it."
+        if call.output_tokens < 1 or not call.prompt or any(segment.tokens < 1 for segment in call.prompt):
+            return f"Call {call.id!r} must have a prompt, and at least one token in each segment and in its answer."
+        if not _is_time(call.gap_s):
+            return f"gap_s of call {call.id!r} is a time, not {call.gap_s}."
+        places[call.id] = index
+    for call, before in zip(program.calls, ancestors(program), strict=True):
+        for segment in call.prompt:
+            if segment.answer and not (segment.key in places and before >> places[segment.key] & 1):
+                return f"The prompt of call {call.id!r} has the answer of {segment.key!r}, for which it does not wait."
+    return None
+
+
+def _is_time(seconds: float) -> bool:
+    return math.isfinite(seconds) and seconds >= 0
