@@ -63,6 +63,17 @@ class Queues:
         """Running calls, worst first."""
         return (self._calls[call] for call in self._running.worst_first())
 
+    @property
+    def due(self) -> float:
+        """When time alone will change something for the first time (:meth:`turn`); ``levels.NEVER`` if it never will."""
+        while self._due:
+            at, serial, call = self._due[0]
+            known = self._calls.get(call)
+            if known is not None and known.serial == serial and levels.due_at(self.levels, known) == at:
+                return at
+            heapq.heappop(self._due)  # what was foreseen did not come to pass
+        return levels.NEVER
+
     def lengths(self) -> list[tuple[int, int]]:
         """(waiting, running) calls of each level, best level first."""
         return list(zip(self._waiting.lengths(), self._running.lengths(), strict=True))
