@@ -68,6 +68,15 @@ class Queues:
         """Whether some call waits on a better level than one that runs: else no decision displaces anybody."""
         return self._waiting.best_level() < self._running.worst_level()
 
+    @property
+    def due(self) -> float:
+        """When time alone will change something for the first time (:meth:`turn`); ``levels.NEVER`` if it never will."""
+        while self._due:
+            if self._comes_to_pass(*self._due[0]):
+                return self._due[0][0]
+            heapq.heappop(self._due)
+        return levels.NEVER
+
     def lengths(self) -> list[tuple[int, int]]:
         """(waiting, running) calls of each level, best level first."""
         return list(zip(self._waiting.lengths(), self._running.lengths(), strict=True))
@@ -120,10 +129,9 @@ class Queues:
         promoted: dict[str, Queued] = {}
         while self._due and self._due[0][0] <= now:
             at, serial, call = heapq.heappop(self._due)
-            known = self._calls.get(call)
-            if known is None or known.serial != serial or levels.due_at(self.levels, known) != at:
-                continue  # what was foreseen did not come to pass: the call moved or left meanwhile
-            if known.running:
+            if not self._comes_to_pass(at, serial, call):
+                continue
+            if self._calls[call].running:
                 demoted[call] = self._put(levels.demote(self.levels, self._take(call), now=now))
             else:
                 promoted[call] = self._put(levels.promote(self.levels, self._take(call), now=now))
@@ -164,6 +172,11 @@ class Queues:
             if len(self._due) > 64 + 4 * len(self._calls):
                 self._forget_what_did_not_come_to_pass()
         return call
+
+    def _comes_to_pass(self, at: float, serial: int, call: str) -> bool:
+        """Whether what was foreseen of the call still holds: it may have moved or left meanwhile."""
+        known = self._calls.get(call)
+        return known is not None and known.serial == serial and levels.due_at(self.levels, known) == at
 
     def _forget_what_did_not_come_to_pass(self) -> None:
         foreseen = ((levels.due_at(self.levels, call), call.serial, call.id) for call in self._calls.values())

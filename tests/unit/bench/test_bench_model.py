@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autellix_bench.engine import Costs, EngineModel, EngineSettings, Job
+from autellix_bench.engine import Costs, EngineModel, EngineSettings, Job, Piece
 from autellix_core.errors import InvalidSetting
 from autellix_core.levels import Levels
 from autellix_core.priority import Policy
@@ -31,9 +31,9 @@ class Run:
     order: list[str] = field(default_factory=list)
 
     def add(self, name: str, prompt: int = 1, output: int = 1, service_s: float = 0.0, **more: Any) -> None:
-        keys = more.pop("block_keys", ())
+        pieces = tuple(map(Piece, more.pop("block_keys", ())))
         headers = CallHeaders(program=name, call=name, service_s=service_s, program_service_s=service_s)
-        self.model.add(Job(name, replace(headers, **more), prompt, output, keys), now=self.now)
+        self.model.add(Job(name, replace(headers, **more), prompt, output, pieces), now=self.now)
 
     def step(self) -> None:
         self.now = self.now if self.until is None else self.until

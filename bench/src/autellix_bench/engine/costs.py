@@ -19,6 +19,8 @@ class Load:
     """Calls that get a further token."""
     context_tokens: int = 0
     """Tokens that the iteration attends to, over all its calls."""
+    swapped_tokens: int = 0
+    """Tokens whose keys and values go to the host's memory or come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Costs:
     decode_s: float = 0.0
     """For each call that decodes."""
     context_token_s: float = 0.0
+    swap_token_s: float = 0.0
+    """For each token swapped out or in: its bytes over the bus. The batch waits for it."""
 
     def __post_init__(self) -> None:
         if not self.step_s > 0:
@@ -48,5 +52,6 @@ class Costs:
             + self.prefill_s * load.prefills_begun
             + self.prefill_token_s * load.prefill_tokens
             + self.decode_s * load.decodes
-            + self.context_token_s * load.context_tokens
+            + self.swap_token_s * load.swapped_tokens
+            + self.context_token_s * load.context_tokens  # last, so that what grows can be added to the rest
         )

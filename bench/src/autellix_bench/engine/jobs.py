@@ -1,8 +1,8 @@
 """What goes into an engine model, and what comes out of it."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
+from autellix_bench.engine.blocks import Piece
 from autellix_core.wire import CallHeaders, Report
 
 __all__ = ["Job", "Outcome", "Output"]
@@ -10,7 +10,7 @@ __all__ = ["Job", "Outcome", "Output"]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One call for an engine model. Its tokens have no content, only identity, by block."""
+    """One call for an engine model. Its tokens have no content, only identity, by pieces of full blocks."""
 
     id: str
     """Unique in the engine, whatever id the call's headers give."""
@@ -18,8 +18,10 @@ class Job:
     prompt_tokens: int
     output_tokens: int
     """How many it will produce. The engine's rules never look at it."""
-    block_keys: tuple[Hashable, ...] = ()
-    """What the call's blocks hold, from its first: equal keys are equal prefixes. Blocks beyond are its own."""
+    pieces: tuple[Piece, ...] = ()
+    """What the call's blocks hold, from its first. Blocks beyond are its own."""
+    retain_s: float = 0.0
+    """How long its blocks stay its program's after its last token, before they may go to others."""
 
     @property
     def tokens(self) -> int:

@@ -2,19 +2,25 @@
 
 The order of calls, quanta, demotion, promotion and who leaves the batch for whom are :class:`autellix_core.queues`',
 the object that the vLLM adapter runs. What is modelled here is the engine around it, after vLLM's scheduler: a batch of
-so many places, prefill in chunks of a budget of tokens, KV blocks with a prefix cache, preemption by recomputation.
+so many places, a token for each call that decodes and then prefill in chunks of what is left of a budget of tokens, KV
+blocks with a prefix cache, preemption by recomputation or by swapping.
 
-:meth:`EngineModel.step` ends the iteration under way, decides, and begins the next one; what it returns says when to
-call it again. Between two steps calls may be added and aborted.
+Time passes in iterations. :meth:`EngineModel.step` ends the one under way and begins the next, for a caller that wants
+every token. :meth:`EngineModel.begin` begins as many at once as nothing can change in, for one that wants to be quick;
+what comes of it is the same to the last bit. Between the two calls may be added and aborted.
 """
 
+from bisect import bisect_left
 from collections import OrderedDict
-from collections.abc import Hashable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import islice
 
-from autellix_bench.engine.blocks import Blocks
 from autellix_bench.engine.costs import Load
+from autellix_bench.engine.decoding import Decoding
 from autellix_bench.engine.jobs import Job, Outcome, Output
+from autellix_bench.engine.memory import Live, Memory
+from autellix_bench.engine.ordering import Order
 from autellix_bench.engine.settings import EngineSettings
 from autellix_core.batch import Room
 from autellix_core.levels import Queued, measured
@@ -27,50 +33,53 @@ __all__ = ["VERSION", "EngineModel"]
 VERSION = "autellix-engine-sim"
 """What the state names as the engine underneath."""
 
-
-@dataclass(slots=True)
-class _Live:
-    """A job in the engine."""
-
-    job: Job
-    computed: int = 0
-    """Tokens whose keys and values are in its blocks."""
-    reached: int = 0
-    """The most that ``computed`` ever was: what is computed again below it was lost by a preemption."""
-    produced: int = 0
-    cached: int | None = None
-    """Prompt tokens found in the cache when it first ran."""
-
-    @property
-    def tokens(self) -> int:
-        return self.job.prompt_tokens + self.produced
-
-    def key(self, index: int) -> Hashable:
-        keys = self.job.block_keys
-        return keys[index] if index < len(keys) else (self.job.id, index)
+_LONGEST_STRETCH = 256
+"""Iterations begun at once: an arrival in between makes the rest of them in vain."""
 
 
 class EngineModel:
-    """One engine. ``now`` is seconds of whatever clock the caller keeps; it must never go back."""
+    """One engine. ``now`` is seconds of whatever clock the caller keeps; it must never go back.
 
-    def __init__(self, settings: EngineSettings) -> None:
+    ``queues``: an order to compare Algorithm 1 with, in place of the settings' levels.
+    """
+
+    def __init__(self, settings: EngineSettings, queues: Order | None = None) -> None:
         self.settings = settings
-        self.queues = Queues(settings.levels)
-        self.blocks = Blocks(settings.blocks, settings.block_tokens)
+        self.queues: Order = Queues(settings.levels) if queues is None else queues
+        self.memory = Memory(settings)
+        self.blocks = self.memory.blocks
         self.preemptions = 0
         self.recomputed_tokens = 0
         """Tokens computed again because a preempted call's blocks had gone to others."""
+        self.swapped_tokens = 0
+        """Tokens moved to the host's memory and back."""
         self.prompt_tokens = 0
         self.cached_tokens = 0
         self.output_tokens = 0
-        self._live: dict[str, _Live] = {}
+        self.iterations = 0
+        self.decisions = 0
+        """Times that the batch was looked over for someone to displace."""
+        self._live: dict[str, Live] = {}
+        self._decoding = Decoding(settings.block_tokens)
+        self._prefilling: dict[str, Live] = {}
         self._batch: dict[str, int] = {}
-        """Tokens that the iteration under way computes, by job."""
-        self._steps = 0
+        """Tokens that the iteration under way computes, by job that does not just decode."""
+        self._load = Load()
+        self._ends: list[float] = []
+        """When the iteration under way ends, and those that were begun with it."""
+        self._taken = False
+        """Whether the calls that decode have their blocks for the iteration under way."""
+        self._undecided = True
+        """Whether anything changed since a decision that displaced nobody."""
         self._aborted: OrderedDict[str, AbortedJSON] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._live)
+
+    @property
+    def until(self) -> float | None:
+        """When what was begun ends: call :meth:`end` then. None: nothing is under way."""
+        return self._ends[-1] if self._ends else None
 
     def add(self, job: Job, *, now: float) -> Queued:
         """Queue a call at its program's level.
@@ -82,8 +91,10 @@ class EngineModel:
                 f"A call has at least one token of prompt and of answer and at most {self.settings.longest_tokens} "
                 f"together, not {job.prompt_tokens} and {job.output_tokens}."
             )
+        self._interrupt(now)
         queued = self._enter(job, now)
-        self._live[job.id] = _Live(job)
+        self._live[job.id] = Live(job)
+        self._undecided = True
         return queued
 
     def abort(self, job: str, *, now: float) -> Report | None:
@@ -91,6 +102,7 @@ class EngineModel:
         live = self._live.get(job)
         if live is None:
             return None
+        self._interrupt(now)
         report = self._leave(live, now)
         self._aborted[job] = {"program": live.job.headers.program, "report": asdict(report)}
         while len(self._aborted) > self.settings.aborted_reports:
@@ -98,19 +110,51 @@ class EngineModel:
         return report
 
     def step(self, now: float) -> Outcome:
-        """End the iteration under way and begin the next."""
-        outputs = self._end_iteration(now)
-        load = self._begin_iteration(now)
+        """End the iteration under way and begin the next; every token comes out."""
+        decoded = [(job, self._produced(job)) for job in self._decoding] if self._ends else []
+        outputs = self.end(now)
+        ended = {output.job for output in outputs}
+        tokens = (Output(job, index) for job, index in decoded if job not in ended)
+        return Outcome((*tokens, *outputs), until=self.begin(now, most=1))
+
+    def end(self, now: float) -> tuple[Output, ...]:
+        """End what was begun. The first and the last token of each call come out, and those that end a preemption; the
+        others are implied."""
+        if not self._ends:
+            return ()
+        self._pass(len(self._ends) - 1)
+        self._ends.clear()
+        self._taken = False
+        self._decoding.passed(1)
+        self.output_tokens += len(self._decoding)
+        outputs = [self._last_token(self._live[job], now) for job in self._decoding.ended()]
+        batch, self._batch = self._batch, {}
+        for job, count in batch.items():
+            output = self._computed(self._live[job], count, now)
+            if output is not None:
+                outputs.append(output)
+        return tuple(outputs)
+
+    def begin(self, now: float, *, most: int = _LONGEST_STRETCH) -> float | None:
+        """Begin an iteration, and with it those after it in which nothing can change, at most so many.
+
+        Returns :attr:`until`, which an arrival makes earlier: then it is the end of the iteration under way.
+        """
         if not self._live:
-            return Outcome(outputs, until=None)
-        return Outcome(outputs, until=now + self.settings.costs.of(load))
+            return None
+        put_back = self._begin_iteration(now)
+        self._ends = [now + self.settings.costs.of(self._load)]
+        if most > 1 and not put_back and not self._batch and not self._may_decide():
+            self._begin_more(most)
+        return self.until
 
     def state(self, *, now: float) -> EngineStateJSON:
         """What ``GET /autellix/state`` shows."""
+        self._interrupt(now)
         resident: dict[str, int] = {}
         running: list[dict[str, float | int | str]] = []
         for call in self.queues.running:
-            live, held = self._live[call.id], self.blocks.held(call.id)
+            live, held = self._caught_up(call.id), self.blocks.held(call.id)
             program = live.job.headers.program
             resident[program] = resident.get(program, 0) + held
             running.append({**asdict(self._report(live, call, now)), "program": program, "blocks": held})
@@ -135,89 +179,162 @@ class EngineModel:
         """The share of blocks that calls hold."""
         return 1 - self.blocks.free / self.blocks.count
 
-    # -- an iteration ------------------------------------------------------------------------------------------
-
-    def _end_iteration(self, now: float) -> tuple[Output, ...]:
-        outputs: list[Output] = []
-        batch, self._batch = self._batch, {}
-        for job, count in batch.items():
-            live = self._live[job]
-            full = live.computed // self.blocks.size
-            live.computed += count
-            self.recomputed_tokens += max(0, min(live.computed, live.reached) - (live.computed - count))
-            live.reached = max(live.reached, live.computed)
-            for index in range(full, live.computed // self.blocks.size):
-                self.blocks.name(job, index, live.key(index))
-            if live.computed < live.tokens:
-                continue  # a prefill that needs a further step
-            live.produced += 1
-            self.output_tokens += 1
-            last = live.produced == live.job.output_tokens
-            outputs.append(Output(job, live.produced - 1, self._leave(live, now) if last else None))
-        return tuple(outputs)
-
-    def _begin_iteration(self, now: float) -> Load:
-        self._steps += 1
+    def _begin_iteration(self, now: float) -> set[str]:
+        self.iterations += 1
+        self._load = load = Load()
         put_back: set[str] = set()
-        if self._steps % self.settings.decide_every_steps == 0:
+        self._undecided |= self.memory.expire(now=now)
+        if self.iterations % self.settings.decide_every_steps == 0:
             self._turn(now)
-            self._displace(now, put_back)
+            if self._may_decide():
+                self._undecided = False
+                self.decisions += 1
+                self._displace(now, put_back)
         displaced = len(put_back)
-        load, left = Load(), self.settings.step_tokens
-        for call in reversed(list(self.queues.running)):  # the budget goes to the best calls first
-            if call.id in put_back:
-                continue
-            live = self._live[call.id]
+        self._decode(now, put_back)
+        left = self.settings.step_tokens - len(self._decoding)
+        for job in self._best_first(self._prefilling):
+            live = self._prefilling.get(job)
+            if live is None:
+                continue  # a better one needed its blocks
             count = min(live.tokens - live.computed, left)
-            if count and self._make_room(live, count, now, put_back):
-                left -= self._compute(live, count, load)
+            if count and self._make_room(job, live.computed + count, now, put_back):
+                left -= self._compute(live, count)
         if len(put_back) == displaced:  # else blocks ran out, and a newcomer would take them from those who lost them
-            self._admit(now, load, left, put_back)
-        return load
+            self._admit(now, left, put_back)
+        load.decodes += len(self._decoding)
+        load.context_tokens += self._decoding.context_tokens
+        self._undecided |= bool(self._batch)
+        return put_back
 
-    def _compute(self, live: _Live, count: int, load: Load) -> int:
-        """Put these tokens into the iteration."""
-        self._batch[live.job.id] = count
-        load.context_tokens += live.computed + count
-        if live.produced and count == 1:
-            load.decodes += 1
+    def _begin_more(self, most: int) -> None:
+        """The iterations after the one that was just begun, as long as there is nothing in them but decoding."""
+        costs, calls = self.settings.costs, len(self._decoding)
+        before_context_s = costs.of(Load(decodes=calls))
+        context, free = self._decoding.context_tokens, self.blocks.free
+        until = self._ends[0]
+        due = min(self.queues.due, self.memory.retained_until)
+        for ahead in range(1, min(most, self._decoding.left())):
+            free -= self._decoding.blocks(ahead)
+            if until >= due or free < 0:
+                return
+            context += calls
+            until += before_context_s + costs.context_token_s * context
+            self._ends.append(until)
+
+    def _pass(self, iterations: int) -> None:
+        """So many of those that were begun have ended, and the next one is under way."""
+        if iterations:
+            more = sum(self._decoding.blocks(ahead) for ahead in range(1, iterations + 1))
+            self._decoding.passed(iterations)
+            self.blocks.take(more)
+            self.iterations += iterations
+            self.output_tokens += iterations * len(self._decoding)
+            del self._ends[:iterations]
+
+    def _interrupt(self, now: float) -> None:
+        """Let nothing be begun beyond the iteration that is under way now."""
+        self._pass(min(bisect_left(self._ends, now), max(0, len(self._ends) - 1)))
+        del self._ends[1:]
+
+    def _decode(self, now: float, put_back: set[str]) -> None:
+        """Blocks for all calls that get a further token."""
+        decoding = self._decoding
+        more = decoding.blocks()
+        while more > self.blocks.free and self._give_up():
+            pass
+        if more <= self.blocks.free:
+            self.blocks.take(more)
         else:
-            load.prefill_tokens += count
+            for job in self._best_first(job for job in decoding if decoding.needs_block(job)):
+                if job in decoding:
+                    self.blocks.given(job, decoding.computed(job))
+                    self._make_room(job, decoding.computed(job) + 1, now, put_back)
+        self._taken = True
+
+    def _compute(self, live: Live, count: int) -> int:
+        """Put these tokens of a call that does not just decode into the iteration."""
+        self._batch[live.job.id] = count
+        self._load.context_tokens += live.computed + count
+        if live.produced and count == 1:
+            self._load.decodes += 1
+        else:
+            self._load.prefill_tokens += count
         return count
 
-    def _make_room(self, live: _Live, count: int, now: float, put_back: set[str]) -> bool:
+    def _computed(self, live: Live, count: int, now: float) -> Output | None:
+        """They are computed: the call's next token, unless its prefill needs a further iteration."""
+        job = live.job
+        live.computed += count
+        self.recomputed_tokens += max(0, min(live.computed, live.reached) - (live.computed - count))
+        live.reached = max(live.reached, live.computed)
+        self.blocks.keep(job.id, live.computed)
+        if live.computed < live.tokens:
+            return None
+        live.produced += 1
+        self.output_tokens += 1
+        if live.produced == job.output_tokens:
+            return Output(job.id, live.produced - 1, self._leave(live, now))
+        del self._prefilling[job.id]
+        self._decoding.join(job.id, live.computed, job.output_tokens - live.produced)
+        return Output(job.id, live.produced - 1)
+
+    def _last_token(self, live: Live, now: float) -> Output:
+        report = self._leave(live, now)
+        return Output(live.job.id, report.output_tokens - 1, report)
+
+    def _make_room(self, job: str, tokens: int, now: float, put_back: set[str]) -> bool:
         """KV blocks for a running call; the worst running call gives its own, if need be this very one."""
-        while not self.blocks.grow(live.job.id, live.computed + count):
+        while not self.blocks.grow(job, tokens):
+            if self._give_up():
+                continue
             victim = next(self.queues.running)
             self._put_back(victim, now, put_back)
-            if victim.id == live.job.id:
+            if victim.id == job:
                 return False
         return True
 
-    def _admit(self, now: float, load: Load, left: int, put_back: set[str]) -> None:
+    def _admit(self, now: float, left: int, put_back: set[str]) -> None:
         slots = self._room().slots
-        for call in list(self.queues.waiting):
-            if slots < 1 or left < 1:
-                return
-            if call.id in put_back:
-                continue  # a call does not leave and rejoin the batch in one step
+        if slots < 1 or left < 1 or not self._waiting:
+            return
+        for call in list(islice((call for call in self.queues.waiting if call.id not in put_back), slots)):
+            # (a call does not leave and rejoin the batch in one step)
             live = self._live[call.id]
-            keys = [live.key(index) for index in range((live.tokens - 1) // self.blocks.size)]
-            found = self.blocks.cached(keys)
-            self.blocks.hold(call.id, keys[:found])
-            live.computed = found * self.blocks.size
+            self.memory.enter(live)
             count = min(live.tokens - live.computed, left)
-            if not self.blocks.grow(call.id, live.computed + count):
-                self.blocks.release(call.id)
-                return
+            while not self.blocks.grow(call.id, live.computed + count):
+                if self._running or not self._give_up():
+                    self.blocks.release(call.id)
+                    return
             if live.cached is None:
                 live.cached = live.computed
                 self.prompt_tokens += live.job.prompt_tokens
                 self.cached_tokens += live.computed
             self.queues.started(call.id, now=now)
-            load.prefills_begun += 1
-            left -= self._compute(live, count, load)
-            slots -= 1
+            self._prefilling[call.id] = live
+            self._load.prefills_begun += not live.swapped
+            self._swap(self.memory.admitted(live))
+            left -= self._compute(live, count)
+            if left < 1:
+                return
+
+    def _put_back(self, victim: Queued, now: float, put_back: set[str]) -> None:
+        self.queues.preempted(victim.id, now=now)
+        self._swap(self.memory.put_back(self._out_of_batch(victim.id)))
+        put_back.add(victim.id)
+        self.preemptions += 1
+        self._undecided = True
+
+    def _give_up(self) -> bool:
+        """Take what is kept for a program that may come back; whether there was any."""
+        gone = self.memory.give_up()
+        self._undecided |= gone
+        return gone
+
+    def _swap(self, tokens: int) -> None:
+        self._load.swapped_tokens += tokens
+        self.swapped_tokens += tokens
 
     # -- the rules, all of them autellix_core's ----------------------------------------------------------------
 
@@ -233,41 +350,74 @@ class EngineModel:
         )
 
     def _turn(self, now: float) -> None:
-        self.queues.turn(now=now)
+        turn = self.queues.turn(now=now)
+        self._undecided |= bool(turn.demoted or turn.promoted)
+
+    def _may_decide(self) -> bool:
+        return self._undecided and self._waiting > 0
 
     def _displace(self, now: float, put_back: set[str]) -> None:
         selection = self.queues.select(
             self._room(),
             needs=lambda call: self.blocks.needed(self._live[call.id].tokens),
-            holds=lambda call: self.blocks.returned(call.id),
-            loses=lambda call: self._live[call.id].computed,
+            holds=lambda call: self.blocks.returned(self._caught_up(call.id).job.id),
+            loses=lambda call: self._caught_up(call.id).computed,
             most_preemptions=self.settings.most_preemptions,
         )
+        self._undecided |= bool(selection.admit)  # who would fit now may not, and need a victim, in the next iteration
         for victim in selection.preempt:
             self._put_back(victim, now, put_back)
 
-    def _put_back(self, victim: Queued, now: float, put_back: set[str]) -> None:
-        self.queues.preempted(victim.id, now=now)
-        self.blocks.release(victim.id)
-        self._live[victim.id].computed = 0
-        self._batch.pop(victim.id, None)
-        put_back.add(victim.id)
-        self.preemptions += 1
-
     def _room(self) -> Room:
-        running = sum(runs for _, runs in self.queues.lengths())
-        return Room(slots=self.settings.slots - running, units=self.blocks.free)
+        return Room(slots=self.settings.slots - self._running, units=self.blocks.free)
+
+    def _best_first(self, jobs: Iterable[str]) -> list[str]:
+        """The budget, and what there is of blocks, goes to the best calls first."""
+        calls = [self.queues[job] for job in jobs]
+        calls.sort(key=lambda call: (call.level, call.enqueued_at, call.serial))
+        return [call.id for call in calls]
 
     # -- accounts ----------------------------------------------------------------------------------------------
 
-    def _leave(self, live: _Live, now: float) -> Report:
+    @property
+    def _running(self) -> int:
+        return len(self._decoding) + len(self._prefilling)
+
+    @property
+    def _waiting(self) -> int:
+        return len(self._live) - self._running
+
+    def _produced(self, job: str) -> int:
+        return self._decoding.computed(job) - self._live[job].job.prompt_tokens + 1
+
+    def _caught_up(self, job: str) -> Live:
+        """The call as it is: of one that decodes, what was left implied until now."""
+        live = self._live[job]
+        if job in self._decoding:
+            live.computed = live.reached = self._decoding.computed(job)
+            live.produced = self._produced(job)
+            self.blocks.given(job, live.computed + self._taken)
+        return live
+
+    def _out_of_batch(self, job: str) -> Live:
+        live = self._caught_up(job)
+        if job in self._decoding:
+            self._decoding.leave(job)
+            self.blocks.keep(job, live.computed)
+        else:
+            self._prefilling.pop(job, None)
+            self._batch.pop(job, None)
+        return live
+
+    def _leave(self, live: Live, now: float) -> Report:
         last = self.queues.leave(live.job.id)
-        self.blocks.release(live.job.id)
-        self._batch.pop(live.job.id, None)
+        self._out_of_batch(live.job.id)
+        self.memory.leave(live, now=now, ended=live.produced == live.job.output_tokens)
         del self._live[live.job.id]
+        self._undecided = True
         return self._report(live, last, now)
 
-    def _report(self, live: _Live, call: Queued, now: float) -> Report:
+    def _report(self, live: Live, call: Queued, now: float) -> Report:
         service_s, wait_s = measured(call, now=now)
         return Report(
             call=live.job.headers.call,

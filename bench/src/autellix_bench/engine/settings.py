@@ -2,13 +2,23 @@
 
 import math
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from autellix_bench.engine.costs import Costs
 from autellix_core.errors import InvalidSetting
 from autellix_core.levels import Levels
 from autellix_core.priority import Policy
 
-__all__ = ["EngineSettings"]
+__all__ = ["EngineSettings", "Preemption"]
+
+
+class Preemption(StrEnum):
+    """What becomes of the keys and values of a call that leaves the batch before its end."""
+
+    RECOMPUTE = "recompute"
+    """They are given up; what the prefix cache does not hold any more is computed again (vLLM's V1 engine)."""
+    SWAP = "swap"
+    """They go to the host's memory and come back (the paper, section 5), as long as there is room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,11 @@ class EngineSettings:
     decide_every_steps: int = 1
     most_preemptions: int = 4
     """Calls that one decision displaces at most."""
+    prefix_caching: bool = True
+    """Whether blocks keep their content for later calls with the same beginning."""
+    preemption: Preemption = Preemption.RECOMPUTE
+    host_blocks: int = 4096
+    """Blocks that the host's memory holds of calls swapped out; one more is computed again."""
     aborted_reports: int = 1024
     """Reports of aborted calls that are kept."""
     costs: Costs = field(default_factory=Costs)
@@ -40,10 +55,16 @@ class EngineSettings:
             "decide_every_steps",
             "most_preemptions",
             "aborted_reports",
+            "host_blocks",
         )
         for name in whole:
             if getattr(self, name) < 1:
                 raise InvalidSetting(f"{name} must be at least 1, not {getattr(self, name)}.")
+        if self.step_tokens < self.slots:
+            raise InvalidSetting(
+                f"An iteration of {self.step_tokens} tokens cannot give one to each of {self.slots} calls; "
+                "let it compute more tokens or have fewer slots."
+            )
 
     @property
     def longest_tokens(self) -> int:

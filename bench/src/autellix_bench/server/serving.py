@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from uuid import uuid4
 
-from autellix_bench.engine import EngineModel, Job, Output
+from autellix_bench.engine import EngineModel, Job, Output, Piece
 from autellix_bench.server.asked import Asked
 from autellix_bench.server.failures import Failures
 from autellix_bench.server.knobs import Knobs
@@ -59,7 +59,7 @@ class Serving:
             headers=headers or CallHeaders(program=name, call=name, policy=self.knobs.engine.policy),
             prompt_tokens=len(asked.tokens),
             output_tokens=asked.output_tokens,
-            block_keys=block_keys(asked.tokens, self.knobs.engine.block_tokens),
+            pieces=tuple(map(Piece, block_keys(asked.tokens, self.knobs.engine.block_tokens))),
         )
 
     async def serve(self, job: Job, asked: Asked) -> AsyncGenerator[Output, None]:
