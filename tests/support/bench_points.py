@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from autellix_bench.points import Point
@@ -82,10 +83,22 @@ def curve(capacity: float, rate: float, *, unloaded_s: float = 0.03) -> float:
     return unloaded_s / room if room > 0.02 else unloaded_s * 50 * (1 + 3 * (rate / capacity - 0.98))
 
 
-def every_experiment(seeds: int = 5) -> list[Point]:
+def every_experiment(
+    seeds: int = 5,
+    *,
+    workloads: Sequence[str] = ("sharegpt", "bfcl", "lats", "mixed"),
+    systems: Container[str] = CAPACITIES,
+) -> list[Point]:
     """Something of everything that a report can show."""
     chance = random.Random(7)
-    return [*_latency(chance, seeds), *_engines(chance, seeds), *_batches(chance, seeds), *_costs(), *_live(chance)]
+    capacities = {system: capacity for system, capacity in CAPACITIES.items() if system in systems}
+    return [
+        *_latency(chance, seeds, workloads, capacities),
+        *_engines(chance, seeds),
+        *_batches(chance, seeds),
+        *_costs(),
+        *_live(chance),
+    ]
 
 
 def a_run(calls: int = 900) -> list[Stretch]:
@@ -103,10 +116,12 @@ def a_run(calls: int = 900) -> list[Stretch]:
     return stretches
 
 
-def _latency(chance: random.Random, seeds: int) -> Iterator[Point]:
-    for place, workload in enumerate(("sharegpt", "bfcl", "lats", "mixed")):
+def _latency(
+    chance: random.Random, seeds: int, workloads: Sequence[str], capacities: Mapping[str, float]
+) -> Iterator[Point]:
+    for place, workload in enumerate(workloads):
         for experiment in ("latency", *(("optimum",) if workload == "mixed" else ())):
-            for system, capacity in CAPACITIES.items():
+            for system, capacity in capacities.items():
                 for seed in range(seeds):
                     scale = (1 + 0.4 * place) * chance.uniform(0.96, 1.04)
                     for step in range(1, 9):
@@ -157,22 +172,19 @@ def _batches(chance: random.Random, seeds: int) -> Iterator[Point]:
 
 
 def _costs() -> Iterator[Point]:
+    params: dict[str, float | str]
     for system, cost in {"vllm-opt": 1.0, "atlas": 3.0, "mlfq": 4.0}.items():
         for queued in (10, 100, 1000, 10000):
             for seed in range(3):
                 decision_us = cost * (2 + queued**0.4) * (1 + 0.05 * seed)
-                params: dict[str, float | str] = {"queued": queued, "decision_us": decision_us}
+                params = {"queued": queued, "decision_us": decision_us}
                 yield a_point(experiment="overhead", system=system, seed=seed, params=params)
     for beta in (1.0, 2.0, 4.0, 8.0, "off"):
         for seed in range(3):
             shift = 0.5 / beta if isinstance(beta, float) else 0.0
             made = a_point(experiment="fairness", seed=seed, mean_s=0.1 * (1 + shift))
-            yield Point(
-                **{name: getattr(made, name) for name in made.__slots__ if name not in ("params", "p99_s", "worst_s")},
-                p99_s=0.4 - 0.3 * shift,
-                worst_s=2.0 - 3.0 * shift,
-                params={"beta": beta, "longest_wait_s": 60.0 - 80 * shift},
-            )
+            params = {"beta": beta, "longest_wait_s": 60.0 - 80 * shift}
+            yield replace(made, p99_s=0.4 - 0.3 * shift, worst_s=2.0 - 3.0 * shift, params=params)
 
 
 def _live(chance: random.Random) -> Iterator[Point]:

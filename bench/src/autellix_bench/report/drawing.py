@@ -55,10 +55,8 @@ class Plot:
 def png(plot: Plot, theme: Theme) -> bytes:
     """The picture. Neither a date nor a version is in it, and no configuration of the user's changes it."""
     with matplotlib.style.context(["default", _style(theme)]):
-        drawn = plot.draw(theme)
-        FigureCanvasAgg(drawn)
         file = io.BytesIO()
-        drawn.savefig(file, format="png", dpi=DPI, metadata={"Software": None})
+        FigureCanvasAgg(plot.draw(theme)).print_png(file, metadata={"Software": None})  # type: ignore[no-untyped-call]
     return file.getvalue()
 
 
@@ -111,9 +109,9 @@ def legend(drawn: Figure, panels: Sequence[Axes], *, columns: int = 4) -> None:
 
 def _style(theme: Theme) -> dict[str, Any]:
     return {
+        "figure.dpi": DPI,
         "figure.facecolor": theme.paper,
         "axes.facecolor": theme.paper,
-        "savefig.facecolor": theme.paper,
         "text.color": theme.ink,
         "axes.labelcolor": theme.ink,
         "axes.titlecolor": theme.ink,

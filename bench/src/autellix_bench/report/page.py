@@ -132,7 +132,7 @@ def _figure(plot: Plot, said: _Said, drawn: Drawn) -> Html:
     claims = [claim for claim in CLAIMS if claim.id in plot.claims]
     beside = [said.table(claims, "The paper's claim and ours")] if claims else []
     caption = element("figcaption", plot.caption, element("small", f"{plot.name}.png"))
-    return join([element("figure", picture, caption, id=plot.name), *beside])
+    return join([element("figure", picture, caption, id=f"figure-{plot.name}"), *beside])
 
 
 def _table(table: Table) -> Html:
