@@ -200,6 +200,7 @@ def _live(chance: random.Random) -> Iterator[Point]:
                 programs=200,
                 failed=2 if system == "litellm" else 0,
                 mean_s=mean_s * chance.uniform(0.9, 1.1),
+                params={"schedule_slip": 0.01 * (1 + repetition)},
             )
 
 

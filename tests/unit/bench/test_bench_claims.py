@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from autellix_bench.curves import Interval
@@ -93,6 +95,8 @@ def test_the_load_balancer_gains_more_on_more_engines() -> None:
     assert found(points, "placement.more-engines").verdict is Verdict.REACHED
     same = [*swept(few, experiment="placement", engines=2), *swept(few, experiment="placement", engines=4)]
     assert found(same, "placement.more-engines").verdict is Verdict.UNCLEAR
+    other_engines = [replace(point, profile="larger") if point.engines == 2 else point for point in points]
+    assert claims.found(other_engines)["placement.more-engines"] is None
 
 
 def test_scale_out_is_linear_or_not() -> None:

@@ -142,6 +142,11 @@ def test_programs_that_failed_are_in_the_caption(page: Page) -> None:
     assert "LiteLLM Proxy 6 of 600" in page.words
 
 
+def test_what_a_live_run_counted_beside_latencies_is_shown(page: Page) -> None:
+    assert "schedule_slip" in page.words
+    assert "0.02 (0.01 to 0.03)" in page.words
+
+
 def test_a_reason_for_no_claim_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="Reasons for nonsense"):
         report.write([], facts={}, out=tmp_path, reasons={"nonsense": "because"})

@@ -36,51 +36,49 @@ def scalings(points: Iterable[Point]) -> dict[tuple[str, str], list[Scaling]]:
 
 
 def linear(*, ours: str) -> Measured:
-    """The exponent of the sustained rate in the number of engines, the one farthest from 1 over workloads."""
+    """The exponent of the sustained rate in the number of engines, the one farthest from 1."""
 
     def measured(points: Sequence[Point]) -> Finding | None:
-        found = {
-            workload: one
-            for (workload, _), several in scalings(points).items()
+        found = [
+            (abs(one.exponent.value - 1.0), f"{workload_name(workload)} ({profile})", one.exponent.value, one)
+            for (workload, profile), several in scalings(points).items()
             for one in several
             if one.system == ours and one.exponent is not None
-        }
+        ]
         if not found:
             return None
-        exponents = {workload: one.exponent.value for workload, one in found.items() if one.exponent is not None}
-        workload = max(exponents, key=lambda name: abs(exponents[name] - 1.0))
-        one = found[workload]
+        _, where, exponent, one = max(found, key=lambda entry: entry[:2])
         counts = [engines for engines, _, _ in one.rates]
-        text = (
-            f"The rate grows as engines^{exponents[workload]:.2f} from {counts[0]} to {counts[-1]} engines, "
-            f"{workload_name(workload)}"
-        )
+        text = f"The rate grows as engines^{exponent:.2f} from {counts[0]} to {counts[-1]} engines, {where}"
         if one.efficiency is not None:
             text += f"; an engine among the most carries {one.efficiency:.0%} of what it does among the fewest"
-        within = _LINEAR[0] <= exponents[workload] <= _LINEAR[1]
-        return Finding(text, Verdict.REACHED if within else Verdict.DIFFERS, exponents[workload])
+        within = _LINEAR[0] <= exponent <= _LINEAR[1]
+        return Finding(text, Verdict.REACHED if within else Verdict.DIFFERS, exponent)
 
     return measured
 
 
 def grows(others: Sequence[str], *, ours: str) -> Measured:
-    """Whether the load balancer's gain is larger on the most engines than on the fewest."""
+    """Whether the load balancer's gain is larger on the most engines of a kind than on the fewest."""
 
     def measured(points: Sequence[Point]) -> Finding | None:
-        by_count: dict[int, Interval] = {}
+        by_profile: dict[str, dict[int, Interval]] = {}
         for setting, group in by_setting(points).items():
+            by_count = by_profile.setdefault(setting.profile, {})
             for other in others:
                 if found := highest_gain(group, ours=ours, other=other):
                     known = by_count.get(setting.engines, found[1].ratio)
                     by_count[setting.engines] = max(known, found[1].ratio, key=lambda ratio: ratio.value)
-        if len(by_count) < 2:
+        profile = max(by_profile, key=lambda name: len(by_profile[name]), default="")
+        ratios = by_profile.get(profile, {})
+        if len(ratios) < 2:
             return None
-        said = ", ".join(f"{ratio_words(ratio)} on {engines}" for engines, ratio in sorted(by_count.items()))
-        most, fewest = by_count[max(by_count)], by_count[min(by_count)]
+        most, fewest = ratios[max(ratios)], ratios[min(ratios)]
+        said = ", ".join(f"{ratio_words(ratio)} on {engines}" for engines, ratio in sorted(ratios.items()))
+        text = f"Up to {said} engines ({profile})"
         if not most.apart_from(fewest):
-            return Finding(f"Up to {said} engines", Verdict.UNCLEAR, most.value)
-        more = most.value > fewest.value
-        return Finding(f"Up to {said} engines", Verdict.REACHED if more else Verdict.DIFFERS, most.value)
+            return Finding(text, Verdict.UNCLEAR, most.value)
+        return Finding(text, Verdict.REACHED if most.value > fewest.value else Verdict.DIFFERS, most.value)
 
     return measured
 

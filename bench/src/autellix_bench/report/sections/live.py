@@ -42,7 +42,9 @@ def section(points: Sequence[Point]) -> Section | None:
             for load, group in loads.items()
         ),
         tables=tuple(
-            table for load, group in loads.items() for table in (_latencies(load, group), _ratios(load, group))
+            table
+            for load, group in loads.items()
+            for table in (_latencies(load, group), _ratios(load, group), *_counted(load, group))
         ),
     )
 
@@ -97,6 +99,20 @@ def _ratios(load: Load, points: list[Point]) -> Table:
         f"highest): {load.title}"
     )
     return Table(caption, ("System", *_SHOWN), tuple(rows))
+
+
+def _counted(load: Load, points: list[Point]) -> list[Table]:
+    """What else was measured with each run: schedule slip, the driver's own CPU, preemptions."""
+    names = sorted({name for point in points for name, value in point.params.items() if not isinstance(value, str)})
+    if not names:
+        return []
+    grouped, rows = by_system(points), []
+    for system in ordered(grouped):
+        given = [[float(p.params[name]) for p in grouped[system] if name in p.params] for name in names]
+        cells = (_words(spread(values), "{:.3g}") if values else "-" for values in given)
+        rows.append((look(system).name, *cells))
+    caption = f"What was counted beside the latencies, median (lowest to highest): {load.title}"
+    return [Table(caption, ("System", *names), tuple(rows))]
 
 
 def _spread(points: list[Point], measure: str) -> Spread:
