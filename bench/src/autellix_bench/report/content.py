@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from autellix_bench.curves import Interval
+from autellix_bench.curves import Bound, Gain, Interval
 from autellix_bench.points import Point
 from autellix_bench.report.drawing import Plot
 from autellix_bench.report.settings import by_system
 from autellix_bench.report.systems import look, ordered
 
-__all__ = ["Section", "Table", "cell", "failures"]
+__all__ = ["Section", "Table", "cell", "failures", "gain_cell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,13 @@ def cell(interval: Interval | None, form: str = "{:.2f}") -> str:
     if interval.low is None or interval.high is None:
         return form.format(interval.value)
     return f"{form} [{form}, {form}]".format(interval.value, interval.low, interval.high)
+
+
+def gain_cell(gain: Gain | None) -> str:
+    """A ratio of sustained rates with its interval, marked where it is a bound only."""
+    if gain is None:
+        return "-"
+    return cell(gain.ratio) if gain.bound is Bound.EXACT else f"{gain.bound.value} {cell(gain.ratio)}"
 
 
 def failures(points: Iterable[Point]) -> str:

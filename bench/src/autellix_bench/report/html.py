@@ -6,7 +6,7 @@ from html import escape
 
 __all__ = ["Html", "element", "join"]
 
-_VOID = frozenset({"img", "link", "meta", "source"})
+_VOID = frozenset({"img", "link", "meta"})
 
 
 class Html(str):

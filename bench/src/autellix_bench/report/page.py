@@ -109,7 +109,7 @@ def _tally(found: Mapping[str, Finding | None]) -> str:
     verdicts = Counter(finding.verdict for finding in found.values() if finding is not None)
     counts = [f"{verdicts[verdict]} {verdict.value}" for verdict in Verdict if verdicts[verdict]]
     unmeasured = sum(finding is None for finding in found.values())
-    return f"Of {len(found)} claims: {', '.join([*counts, f'{unmeasured} {NOT_MEASURED}'] if unmeasured else counts)}."
+    return f"Of {len(found)} claims: {'; '.join([*counts, f'{unmeasured} {NOT_MEASURED}'] if unmeasured else counts)}."
 
 
 def _section(section: Section, said: _Said, pictures: Mapping[str, Drawn]) -> Html:
@@ -124,15 +124,12 @@ def _section(section: Section, said: _Said, pictures: Mapping[str, Drawn]) -> Ht
 
 
 def _figure(plot: Plot, said: _Said, drawn: Drawn) -> Html:
-    picture = element(
-        "picture",
-        element("source", srcset=_uri(drawn.dark), media="screen and (prefers-color-scheme: dark)"),
-        element("img", src=_uri(drawn.light), alt=plot.alt),
-    )
+    pictures = (("light", drawn.light), ("dark", drawn.dark))
+    shown = [element("img", class_=theme, src=_uri(png), alt=plot.alt) for theme, png in pictures]
     claims = [claim for claim in CLAIMS if claim.id in plot.claims]
     beside = [said.table(claims, "The paper's claim and ours")] if claims else []
     caption = element("figcaption", plot.caption, element("small", f"{plot.name}.png"))
-    return join([element("figure", picture, caption, id=f"figure-{plot.name}"), *beside])
+    return join([element("figure", *shown, caption, id=f"figure-{plot.name}"), *beside])
 
 
 def _table(table: Table) -> Html:

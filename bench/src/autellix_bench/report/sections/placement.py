@@ -11,7 +11,7 @@ from autellix_bench.report.content import Section, failures
 from autellix_bench.report.drawing import Plot
 from autellix_bench.report.findings import setting_gains
 from autellix_bench.report.latencies import rate_panels
-from autellix_bench.report.sections.throughput import gain_table
+from autellix_bench.report.sections.throughput import GAINS, gain_table
 from autellix_bench.report.settings import by_setting, of, slugs
 from autellix_bench.report.systems import OURS
 
@@ -30,7 +30,7 @@ def section(points: Sequence[Point]) -> Section | None:
         others = {point.system for point in group} - {OURS}
         found = {other: gains for other in others if (gains := setting_gains(group, ours=OURS, other=other))}
         if found:
-            tables.append(gain_table(f"Ratio of sustained rates by latency: {setting.title}", found))
+            tables.append(gain_table(f"{GAINS}: {setting.title}", found))
     return Section(
         id="placement",
         title="Load balancer",

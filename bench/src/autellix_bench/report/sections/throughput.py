@@ -8,17 +8,19 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from autellix_bench.curves import Bound, Gain, best
+from autellix_bench.curves import Gain, best
 from autellix_bench.curves.gains import MULTIPLES
 from autellix_bench.points import Point
 from autellix_bench.report.claims import CLAIMS
-from autellix_bench.report.content import Section, Table, cell
+from autellix_bench.report.content import Section, Table, gain_cell
 from autellix_bench.report.drawing import Plot, Theme, figure, legend
 from autellix_bench.report.findings import factor, setting_gains
 from autellix_bench.report.settings import Setting, by_setting, of, slugs
 from autellix_bench.report.systems import OURS, look, ordered
 
-__all__ = ["gain_table", "section"]
+__all__ = ["GAINS", "gain_table", "section"]
+
+GAINS = "Ratio of sustained rates by latency, in multiples of the unloaded latency, with 95% intervals"
 
 Gains = dict[str, list[Gain]]
 """By the other system."""
@@ -41,7 +43,7 @@ def section(points: Sequence[Point]) -> Section | None:
         "rate. Between measured rates the latency's logarithm is taken to be linear; nothing is extrapolated: ≥ where "
         "ours never reached the latency, ≤ where the other did not, a dash where there is no ratio.",
         plots=tuple(_plot(setting, gains, names[setting]) for setting, gains in found.items()),
-        tables=tuple(gain_table(f"Ratio of sustained rates by latency: {s.title}", g) for s, g in found.items()),
+        tables=tuple(gain_table(f"{GAINS}: {s.title}", g) for s, g in found.items()),
     )
 
 
@@ -49,10 +51,10 @@ def gain_table(caption: str, found: Gains) -> Table:
     """A row a system, a column a target."""
     multiples = sorted({gain.target.multiple for gains in found.values() for gain in gains})
     latencies = {gain.target.multiple: gain.target.latency_s for gains in found.values() for gain in gains}
-    head = ("Against", *(f"{multiple:g}x unloaded ({latencies[multiple]:.3g} s)" for multiple in multiples))
+    head = ("Against", *(f"{multiple:g}x ({latencies[multiple]:.3g} s)" for multiple in multiples))
     rows = []
     for other in ordered(found):
-        cells = {gain.target.multiple: _ratio(gain) for gain in found[other]}
+        cells = {gain.target.multiple: gain_cell(gain) for gain in found[other]}
         rows.append((look(other).name, *(cells.get(multiple, "-") for multiple in multiples)))
     return Table(caption, head, tuple(rows))
 
@@ -61,10 +63,6 @@ def _gains(points: list[Point]) -> Gains:
     others = {point.system for point in points} - {OURS, "srpt"}
     found = {other: setting_gains(points, ours=OURS, other=other) for other in others}
     return {other: gains for other, gains in found.items() if gains}
-
-
-def _ratio(gain: Gain) -> str:
-    return f"{'' if gain.bound is Bound.EXACT else gain.bound.value} {cell(gain.ratio)}".strip()
 
 
 def _plot(setting: Setting, found: Gains, name: str) -> Plot:
