@@ -18,6 +18,7 @@ from autellix_bench import report
 from autellix_bench.report import lanes, latencies, systems
 from autellix_bench.report.drawing import DARK, Plot, Theme, png
 from autellix_bench.report.html import element
+from autellix_bench.report.sections import live, timeline
 from autellix_bench.timeline import Stretch
 from bench_points import a_point, a_run, every_experiment
 
@@ -180,6 +181,19 @@ def test_infinite_latencies_are_left_out_of_pictures() -> None:
     points = [a_point(rate=1.0), replace(a_point(rate=2.0), mean_s=math.inf)]
     assert latencies.read_off(points, "Mean") == ([1.0], [[0.1]])
     assert latencies.read_off(points, "P95")[0] == [1.0, 2.0]
+
+
+def test_nothing_finite_is_a_picture_all_the_same() -> None:
+    points = [replace(a_point(experiment="live"), mean_s=math.inf, p95_s=math.inf, p99_s=math.inf)]
+    section = live.section(points)
+    assert section is not None
+    assert png(section.plots[0], DARK).startswith(b"\x89PNG")
+
+
+def test_a_stretch_of_no_length_is_a_picture_all_the_same() -> None:
+    section = timeline.section([Stretch("p", "mixed", "c", "engine-0", 0, 1.0, 1.0)])
+    assert section is not None
+    assert png(section.plots[0], DARK).startswith(b"\x89PNG")
 
 
 def test_the_trace_holds_every_stretch_on_a_lane_of_its_engine(written: Path) -> None:

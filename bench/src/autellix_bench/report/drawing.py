@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -87,7 +88,9 @@ def line(panel: Axes, theme: Theme, system: str, x: Sequence[float], runs: Seque
 
 
 def logarithmic(panel: Axes, axis: str = "y") -> None:
-    """A logarithmic axis with plain numbers on it."""
+    """A logarithmic axis with plain numbers on it, where there is anything positive to show."""
+    if math.isinf(panel.dataLim.minposy if axis == "y" else panel.dataLim.minposx):
+        return
     chosen = panel.yaxis if axis == "y" else panel.xaxis
     (panel.set_yscale if axis == "y" else panel.set_xscale)("log")
     low, high = sorted(panel.get_ylim() if axis == "y" else panel.get_xlim())

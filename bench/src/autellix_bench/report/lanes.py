@@ -9,6 +9,9 @@ from autellix_bench.timeline import Stretch
 
 __all__ = ["by_engine", "laid_out", "window"]
 
+_SHORTEST_S = 0.001
+"""A window is at least as long, or there is nothing to see."""
+
 
 def by_engine(stretches: Iterable[Stretch]) -> dict[str, list[tuple[int, Stretch]]]:
     """Each engine's stretches with their lanes, engines by name."""
@@ -38,4 +41,4 @@ def window(stretches: Sequence[Stretch], *, most: int = 400) -> tuple[float, flo
     first = max(0, (len(began) - most) // 2)
     shown = began[first : first + most]
     last_s = shown[-1] if len(began) > most else max(stretch.ended_s for stretch in stretches)
-    return shown[0], max(last_s, shown[0])
+    return shown[0], max(last_s, shown[0] + _SHORTEST_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -61,14 +62,13 @@ def _panels(theme: Theme, *, points: list[Point]) -> Figure:
             )
             panel.plot(own.median, place, marker=seen.marker, markersize=8, color=colour)
             ratio = _ratio(points, measure, system)
-            if ratio and system != LIVE_OURS:
+            if ratio and system != LIVE_OURS and math.isfinite(own.high):
                 words = f"{ratio.median:.2f}x"
                 panel.annotate(
                     words, (own.high, place), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8
                 )
         logarithmic(panel, "x")
-        low, high = panel.get_xlim()
-        panel.set_xlim(low, high * (high / low) ** 0.22)
+        panel.margins(x=0.2)
         panel.set_title(measure)
         panel.set_xlabel("s a token")
         panel.tick_params(axis="y", length=0)

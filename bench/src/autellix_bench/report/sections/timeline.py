@@ -30,7 +30,7 @@ def section(stretches: Sequence[Stretch]) -> Section | None:
     if not stretches:
         return None
     began_s, ended_s = window(stretches)
-    shown = [one for one in stretches if one.began_s < ended_s and one.ended_s > began_s]
+    shown = [one for one in stretches if one.began_s <= ended_s and one.ended_s >= began_s]
     engines = len({one.engine for one in stretches})
     left_out = f" The first {_MOST_ENGINES} of {engines} engines." if engines > _MOST_ENGINES else ""
     caption = f"{began_s:.1f} to {ended_s:.1f} s of the run, a row a place in the batch.{left_out}"
