@@ -11,7 +11,7 @@ known in advance (:func:`due_at`), so nobody has to look at every call at every 
 import math
 from bisect import bisect_right
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 from autellix_core.errors import InvalidSetting
 from autellix_core.priority import Policy
@@ -146,12 +146,12 @@ def enter(
 
 def start(call: Queued, *, now: float) -> Queued:
     """The engine took the call into its batch."""
-    return replace(_closed(call, now), running=True)
+    return _closed(call, now, running=True)
 
 
 def preempt(call: Queued, *, now: float) -> Queued:
     """The engine put the call back. It keeps its level, its place in it and what is left of its quantum."""
-    return replace(_closed(call, now), running=False, preemptions=call.preemptions + 1)
+    return _closed(call, now, running=False, preemptions=call.preemptions + 1)
 
 
 def demote(levels: Levels, call: Queued, *, now: float) -> Queued:
@@ -160,8 +160,9 @@ def demote(levels: Levels, call: Queued, *, now: float) -> Queued:
     On the last level the call goes to the tail of that level.
     """
     level = min(call.level + 1, levels.count - 1)
-    return replace(
-        _closed(call, now),
+    return _closed(
+        call,
+        now,
         level=level,
         quantum_left_s=levels.quanta_s[level],
         enqueued_at=now,
@@ -171,8 +172,9 @@ def demote(levels: Levels, call: Queued, *, now: float) -> Queued:
 
 def promote(levels: Levels, call: Queued, *, now: float) -> Queued:
     """The call starved: to the first level. Only its own share of W and T begins anew (section 4.2)."""
-    return replace(
-        _closed(call, now),
+    return _closed(
+        call,
+        now,
         level=0,
         quantum_left_s=levels.quanta_s[0],
         enqueued_at=now,
@@ -199,18 +201,19 @@ def due_at(levels: Levels, call: Queued) -> float:
 
 def measured(call: Queued, *, now: float) -> tuple[float, float]:
     """Seconds of (service, wait) of the whole call up to ``now``."""
-    closed = _closed(call, now)
-    return closed.service_s, closed.wait_s
+    spent_s = max(0.0, now - call.since)
+    return (call.service_s + spent_s, call.wait_s) if call.running else (call.service_s, call.wait_s + spent_s)
 
 
-def _closed(call: Queued, now: float) -> Queued:
+def _closed(call: Queued, now: float, **changes: Any) -> Queued:
+    """The present interval ends now, and these changes begin the next one."""
     spent_s = max(0.0, now - call.since)
     if call.running:
-        return replace(
-            call,
-            since=now,
-            service_s=call.service_s + spent_s,
-            share_service_s=call.share_service_s + spent_s,
-            quantum_left_s=max(0.0, call.quantum_left_s - spent_s),
-        )
-    return replace(call, since=now, wait_s=call.wait_s + spent_s, share_wait_s=call.share_wait_s + spent_s)
+        closed: dict[str, Any] = {
+            "service_s": call.service_s + spent_s,
+            "share_service_s": call.share_service_s + spent_s,
+            "quantum_left_s": max(0.0, call.quantum_left_s - spent_s),
+        }
+    else:
+        closed = {"wait_s": call.wait_s + spent_s, "share_wait_s": call.share_wait_s + spent_s}
+    return replace(call, since=now, **{**closed, **changes})

@@ -65,7 +65,7 @@ class Queues:
 
     @property
     def due(self) -> float:
-        """When time alone will change something for the first time (:meth:`turn`); ``levels.NEVER`` if it never will."""
+        """When time alone will next change something (:meth:`turn`); ``levels.NEVER`` if it never will."""
         while self._due:
             at, serial, call = self._due[0]
             known = self._calls.get(call)
