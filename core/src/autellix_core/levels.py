@@ -146,12 +146,12 @@ def enter(
 
 def start(call: Queued, *, now: float) -> Queued:
     """The engine took the call into its batch."""
-    return replace(call, running=True, **_closed(call, now))
+    return _closed(call, now, running=True)
 
 
 def preempt(call: Queued, *, now: float) -> Queued:
     """The engine put the call back. It keeps its level, its place in it and what is left of its quantum."""
-    return replace(call, running=False, preemptions=call.preemptions + 1, **_closed(call, now))
+    return _closed(call, now, running=False, preemptions=call.preemptions + 1)
 
 
 def demote(levels: Levels, call: Queued, *, now: float) -> Queued:
@@ -160,15 +160,28 @@ def demote(levels: Levels, call: Queued, *, now: float) -> Queued:
     On the last level the call goes to the tail of that level.
     """
     level = min(call.level + 1, levels.count - 1)
-    fresh = {"level": level, "quantum_left_s": levels.quanta_s[level], "enqueued_at": now}
-    return replace(call, **{**_closed(call, now), **fresh, "demotions": call.demotions + 1})
+    return _closed(
+        call,
+        now,
+        level=level,
+        quantum_left_s=levels.quanta_s[level],
+        enqueued_at=now,
+        demotions=call.demotions + 1,
+    )
 
 
 def promote(levels: Levels, call: Queued, *, now: float) -> Queued:
     """The call starved: to the first level. Only its own share of W and T begins anew (section 4.2)."""
-    fresh = {"level": 0, "quantum_left_s": levels.quanta_s[0], "enqueued_at": now}
-    own_share = {"share_wait_s": 0.0, "share_service_s": 0.0}
-    return replace(call, **{**_closed(call, now), **fresh, **own_share, "promotions": call.promotions + 1})
+    return _closed(
+        call,
+        now,
+        level=0,
+        quantum_left_s=levels.quanta_s[0],
+        enqueued_at=now,
+        share_wait_s=0.0,
+        share_service_s=0.0,
+        promotions=call.promotions + 1,
+    )
 
 
 def due_at(levels: Levels, call: Queued) -> float:
@@ -189,20 +202,18 @@ def due_at(levels: Levels, call: Queued) -> float:
 def measured(call: Queued, *, now: float) -> tuple[float, float]:
     """Seconds of (service, wait) of the whole call up to ``now``."""
     spent_s = max(0.0, now - call.since)
-    if call.running:
-        return call.service_s + spent_s, call.wait_s
-    return call.service_s, call.wait_s + spent_s
+    return (call.service_s + spent_s, call.wait_s) if call.running else (call.service_s, call.wait_s + spent_s)
 
 
-def _closed(call: Queued, now: float) -> dict[str, Any]:
-    """What changes of the call when its present interval ends."""
-    service_s, wait_s = measured(call, now=now)
+def _closed(call: Queued, now: float, **changes: Any) -> Queued:
+    """The present interval ends now, and these changes begin the next one."""
     spent_s = max(0.0, now - call.since)
     if call.running:
-        return {
-            "since": now,
-            "service_s": service_s,
+        closed: dict[str, Any] = {
+            "service_s": call.service_s + spent_s,
             "share_service_s": call.share_service_s + spent_s,
             "quantum_left_s": max(0.0, call.quantum_left_s - spent_s),
         }
-    return {"since": now, "wait_s": wait_s, "share_wait_s": call.share_wait_s + spent_s}
+    else:
+        closed = {"wait_s": call.wait_s + spent_s, "share_wait_s": call.share_wait_s + spent_s}
+    return replace(call, since=now, **{**closed, **changes})

@@ -70,7 +70,7 @@ class Queues:
 
     @property
     def due(self) -> float:
-        """When time alone will change something for the first time (:meth:`turn`); ``levels.NEVER`` if it never will."""
+        """When time alone will next change something (:meth:`turn`); ``levels.NEVER`` if it never will."""
         while self._due:
             if self._comes_to_pass(*self._due[0]):
                 return self._due[0][0]

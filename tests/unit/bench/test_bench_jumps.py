@@ -86,7 +86,7 @@ def job(name: str, asked: Asked, retain_s: float) -> Job:
     headers = CallHeaders(
         program=f"p{asked.family}", call=name, service_s=asked.service_s, program_service_s=1.0, policy=asked.policy
     )
-    pieces = (Piece("shared", 1), Piece(("family", asked.family), 3))
+    pieces: tuple[Piece, ...] = (Piece("shared", 1), Piece(("family", asked.family), 3))
     full = asked.prompt // 4
     pieces = pieces if full >= 4 else pieces[: 1 if full else 0]
     return Job(name, headers, asked.prompt, asked.output, pieces, retain_s)
@@ -118,7 +118,7 @@ SETTINGS = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(load=st.lists(ASKED, max_size=16), of=SETTINGS, retain_s=st.sampled_from([0.0, 0.0, 12.5]))
 def test_a_jump_is_as_many_steps(load: list[Asked], of: EngineSettings, retain_s: float) -> None:
     stepped = drive(AlwaysDecides(of), load, most=1, retain_s=retain_s)

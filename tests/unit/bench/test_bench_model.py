@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autellix_bench.engine import Costs, EngineModel, EngineSettings, Job, Piece
+from autellix_bench.engine import Costs, EngineModel, EngineSettings, Job, Piece, Preemption
 from autellix_core.errors import InvalidSetting
 from autellix_core.levels import Levels
 from autellix_core.priority import Policy
@@ -207,6 +207,45 @@ def test_a_call_that_can_never_run_is_refused(prompt: int, output: int) -> None:
 def test_settings_that_cannot_work_are_refused(wrong: dict[str, int]) -> None:
     with pytest.raises(InvalidSetting, match="at least 1"):
         EngineSettings(**wrong)  # type: ignore[arg-type] # which of them is the test's
+
+
+def test_fewer_tokens_than_slots_are_refused() -> None:
+    with pytest.raises(InvalidSetting, match="cannot give one to each of 8"):
+        EngineSettings(slots=8, step_tokens=7)
+
+
+@pytest.mark.parametrize(("host_blocks", "moved", "again"), [(4, 2 * 53, 0), (3, 0, 53)])
+def test_a_call_swapped_out_comes_back_as_far_as_the_host_has_room(host_blocks: int, moved: int, again: int) -> None:
+    costs = Costs(step_s=1.0, swap_token_s=0.125)
+    it = run(slots=1, costs=costs, preemption=Preemption.SWAP, prefix_caching=False, host_blocks=host_blocks)
+    it.add("long", prompt=32, output=40, service_s=50.0)
+    for _ in range(22):
+        it.step()
+    it.add("short", output=2)
+    it.to_end()
+    assert it.order == ["short", "long"]
+    assert (it.model.swapped_tokens, it.model.recomputed_tokens) == (moved, again)
+    assert it.tokens["short"] == [pytest.approx(23.0 + moved / 2 * 0.125), pytest.approx(24.0 + moved / 2 * 0.125)]
+    assert it.tokens["long"][-1] == pytest.approx(42.0 + moved * 0.125)
+
+
+def test_without_a_prefix_cache_nothing_is_found() -> None:
+    it = run(prefix_caching=False)
+    for name in ("first", "second"):
+        it.add(name, prompt=64, output=1, block_keys=tuple("abcd"))
+        it.to_end()
+    assert it.reports["second"].cached_tokens == 0
+
+
+def test_what_is_kept_for_a_program_is_given_up_before_anybody_loses_his() -> None:
+    it = run(blocks=6, block_tokens=4)
+    it.model.add(Job("gone", CallHeaders("p", "gone"), 8, 1, retain_s=1000.0), now=0.0)
+    it.to_end()
+    assert it.model.blocks.free == 4
+    it.add("grows", prompt=8, output=12)
+    it.to_end()
+    assert it.model.preemptions == 0
+    assert it.model.blocks.free == 6
 
 
 def test_costs_that_cannot_work_are_refused() -> None:

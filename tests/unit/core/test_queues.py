@@ -197,3 +197,19 @@ def test_foresight_is_forgotten_when_it_outgrows_the_calls() -> None:
         queues.started(f"c{number}", now=0.0)
         queues.leave(f"c{number}")
     assert len(queues._due) <= 70
+
+
+def test_what_time_will_change_first_is_known_beforehand() -> None:
+    queues = Queues(OF)
+    assert queues.due == math.inf
+    queues.enter("runs", 0.0, now=0.0)
+    assert queues.due == math.inf  # it waits on the first level
+    queues.started("runs", now=0.5)
+    queues.enter("starves", 5.0, now=0.0, program_service_s=1.0)
+    assert queues.due == 1.5
+    queues.turn(now=1.5)
+    assert queues.due == 2.0
+    queues.leave("starves")
+    assert queues.due == 3.5
+    queues.leave("runs")
+    assert queues.due == math.inf

@@ -1,6 +1,6 @@
 """Costs of an engine from measured iterations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -11,8 +11,8 @@ from autellix_core.errors import InvalidSetting
 
 __all__ = ["Sample", "fitted"]
 
-_TERMS = {
-    "step_s": lambda load: 1,
+_TERMS: Mapping[str, Callable[[Load], int]] = {
+    "step_s": lambda _: 1,
     "prefill_s": lambda load: load.prefills_begun,
     "prefill_token_s": lambda load: load.prefill_tokens,
     "decode_s": lambda load: load.decodes,
@@ -32,8 +32,8 @@ class Sample:
 def fitted(samples: Sequence[Sample]) -> Costs:
     """The costs that explain the samples best, none of them negative.
 
-    Least squares of the relative errors, so that an iteration of 2 ms counts like one of 200 ms. There are six terms, so
-    every subset of them is solved outright and the best without a negative one is taken: exact, and no iteration that
+    Least squares of the relative errors, so that an iteration of 2 ms counts like one of 200 ms. With six terms every
+    subset of them can be solved outright, and the best without a negative one is the answer: exact, with nothing that
     must converge. A term that no sample has is 0.
 
     Raises :class:`InvalidSetting` where no iteration time is above 0 or none would be left as the cost of a step.
@@ -41,9 +41,7 @@ def fitted(samples: Sequence[Sample]) -> Costs:
     if not samples or any(not sample.seconds > 0 for sample in samples):
         raise InvalidSetting("Costs are fitted to iterations that took time; measure some.")
     weights = np.array([1.0 / sample.seconds for sample in samples])
-    columns = {
-        name: np.array([float(of(sample.load)) for sample in samples]) * weights for name, of in _TERMS.items()
-    }
+    columns = {name: np.array([float(of(sample.load)) for sample in samples]) * weights for name, of in _TERMS.items()}
     others = [name for name, column in columns.items() if name != "step_s" and column.any()]
     best: dict[str, float] = {}
     least = float("inf")

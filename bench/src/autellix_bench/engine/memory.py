@@ -1,4 +1,4 @@
-"""An engine's memory: KV blocks, what the host holds of calls swapped out, and what is kept for programs to come back."""
+"""An engine's memory: KV blocks, what the host holds of calls swapped out, and what is kept for absent programs."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field

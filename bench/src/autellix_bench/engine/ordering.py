@@ -14,7 +14,7 @@ __all__ = ["Order", "Ranked"]
 
 
 class Order(Protocol):
-    """What an engine model asks of its queues; :class:`autellix_core.queues.Queues` is one, and says what each means."""
+    """What an engine model asks of its queues: what :class:`autellix_core.queues.Queues` is, which explains it."""
 
     def __len__(self) -> int: ...
     def __contains__(self, call: str) -> bool: ...
@@ -99,7 +99,7 @@ class Ranked:
         service_s: float,
         *,
         now: float,
-        policy: Policy = Policy.ATLAS,  # noqa: ARG002 - the order is the number's
+        policy: Policy = Policy.ATLAS,
         program_wait_s: float = 0.0,
         program_service_s: float = 0.0,
     ) -> Queued:
@@ -134,7 +134,7 @@ class Ranked:
         del self._calls[call]
         return last
 
-    def turn(self, *, now: float) -> Turn:  # noqa: ARG002 - time alone changes nothing
+    def turn(self, *, now: float) -> Turn:
         """Nobody is demoted or promoted."""
         return Turn(demoted=(), promoted=())
 

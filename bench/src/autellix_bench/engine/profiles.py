@@ -1,8 +1,8 @@
 """Named engines: the paper's three on A100s, derived from published figures, and this project's tiny model on a CPU.
 
-A GPU's costs are a roofline with stated efficiencies, added up where the costs' straight line cannot take a maximum: an
-iteration reads every weight once (memory bandwidth), each token computed costs two operations a weight (arithmetic), and
-each token attended to is read from the KV cache (memory bandwidth again).
+A GPU's costs are a roofline with stated efficiencies, summed since costs are a straight line and take no maximum: an
+iteration reads every weight once (bandwidth), each token computed costs two operations a weight (arithmetic), and each
+token attended to is read from the KV cache (bandwidth again).
 """
 
 from collections.abc import Mapping
@@ -82,10 +82,10 @@ def _on_a100s(name: str, model: _Model, *, gpus: int, bandwidth_share: float, so
 
 
 _HOW = (
-    "A100 80GB: 2.039 TB/s, 312 TFLOPS bf16 (NVIDIA's data sheet); 60 % of the arithmetic, assumed; 90 % of the memory as "
-    "vLLM takes by default, less 2 GB a GPU; swapping over PCIe 4.0 at 25 GB/s a GPU, assumed. 256 calls at most in the "
-    "batch and 16 tokens a block are vLLM's defaults at 0.6.1; the paper gives no batch size. 2048 tokens an iteration "
-    "keep a prefill from holding up those who decode, without making it inefficient."
+    "A100 80GB: 2.039 TB/s, 312 TFLOPS bf16 (NVIDIA's data sheet); 60 % of the arithmetic, assumed; 90 % of the "
+    "memory as vLLM takes by default, less 2 GB a GPU; swapping over PCIe 4.0 at 25 GB/s a GPU, assumed. 256 calls at "
+    "most in the batch and 16 tokens a block are vLLM's defaults at 0.6.1; the paper gives no batch size. 2048 tokens "
+    "an iteration keep a prefill from holding up those who decode, without making it inefficient."
 )
 
 _CPU_TINY = [
@@ -105,26 +105,27 @@ _ALL = (
         bandwidth_share=0.77,
         source="Llama-3.1-8B's configuration (32 layers, 8 KV heads of 128, 8.03 billion parameters). 77 % of the "
         "bandwidth: what vLLM 0.23 reached with one request on an A100 40GB (75 tokens/s; johnmusgrave.com, "
-        "vllm-throughput-latency-sweep-on). Check: at 256 calls of 600 tokens this gives 5,700 tokens/s of decoding, and "
-        "with prompts as long as the answers 16 requests/s of ShareGPT's lengths; vLLM 0.4.3's release (vllm#5046) says "
-        "15.6 for Llama 7B on one GPU.",
+        "vllm-throughput-latency-sweep-on). Check: at 256 calls of 600 tokens this gives 5,700 tokens/s of "
+        "decoding, and with prompts as long as the answers 16 requests/s of ShareGPT's lengths; vLLM 0.4.3's "
+        "release (vllm#5046) says 15.6 for Llama 7B on one GPU.",
     ),
     _on_a100s(
         "4xa100-llama-3.1-70b",
         _Model(parameters=70.6e9, layers=80, kv_heads=8, head_dim=128),
         gpus=4,
         bandwidth_share=0.65,
-        source="Llama-3.1-70B's configuration (80 layers, 8 KV heads of 128, 70.6 billion parameters), tensor parallel "
-        "over NVLink. 65 % of the bandwidth, assumed lower than on one GPU for the all-reduce of every layer.",
+        source="Llama-3.1-70B's configuration (80 layers, 8 KV heads of 128, 70.6 billion parameters), tensor "
+        "parallel over NVLink. 65 % of the bandwidth, assumed lower than on one GPU for the all-reduce of "
+        "every layer.",
     ),
     _on_a100s(
         "8xa100-falcon-180b",
         _Model(parameters=179.5e9, layers=80, kv_heads=8, head_dim=64),
         gpus=8,
         bandwidth_share=0.65,
-        source="Falcon-180B's configuration (80 layers, 8 KV heads of 64, 179.5 billion parameters), tensor parallel over "
-        "NVLink. 65 % of the bandwidth, assumed lower than on one GPU for the all-reduce of every layer. The model's own "
-        "limit of 2048 positions is not kept.",
+        source="Falcon-180B's configuration (80 layers, 8 KV heads of 64, 179.5 billion parameters), tensor parallel "
+        "over NVLink. 65 % of the bandwidth, assumed lower than on one GPU for the all-reduce of every layer. "
+        "The model's own limit of 2048 positions is not kept.",
     ),
     Profile(
         "cpu-tiny",
@@ -135,8 +136,8 @@ _ALL = (
             levels=Levels.geometric(8, 0.05),
             costs=fitted(_CPU_TINY),
         ),
-        "This project's tiny model in vLLM on two CPU cores: 574 tokens/s alone, 3.6 ms a step at batch 16, prefills of "
-        "512, 2048 and 3900 tokens in 17, 60 and 141 ms. First figures, to be replaced by a calibration.",
+        "This project's tiny model in vLLM on two CPU cores: 574 tokens/s alone, 3.6 ms a step at batch 16, prefills "
+        "of 512, 2048 and 3900 tokens in 17, 60 and 141 ms. First figures, to be replaced by a calibration.",
     ),
 )
 

@@ -60,9 +60,7 @@ class Gateway:
     def settle(self, thread: Thread, report: Report, *, now: float) -> None:
         """Fold what the call cost into its program. The row of a program that is over goes."""
         name, call = thread.of.program.id, CallId(thread.id)
-        row, _ = program.settle(
-            self._rows[name], call, report.measured, fence=thread.serial, now=now, completed=True
-        )
+        row, _ = program.settle(self._rows[name], call, report.measured, fence=thread.serial, now=now, completed=True)
         self._rows[name] = row
         if not thread.of.left:
             del self._rows[name]

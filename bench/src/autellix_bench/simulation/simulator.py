@@ -1,21 +1,22 @@
 """The discrete-event simulation: programs, a gateway and many engines in virtual time.
 
-Four kinds of event, in this order at one instant: an engine's iterations end, calls come, and engines begin anew; so a
-call that comes at the instant at which another one ends may take its place, as in the paper's figures. Nothing is drawn
-by chance, and events of one kind at one instant are handled in the order in which they were foreseen: the same load
-gives the same records to the last bit.
+At one instant engines' iterations end first, then programs and calls come, then the gateway's queue lets calls go, and
+engines begin anew last; so a call that comes as another one ends may take its place, as in the paper's figures. Nothing
+is drawn by chance, and events of one kind at one instant are handled in the order in which they were foreseen: the same
+load gives the same records to the last bit.
 """
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 
 from autellix_bench.engine import EngineModel, Job, Output
 from autellix_bench.engine.profiles import Profile
 from autellix_bench.programs import Call, Program
 from autellix_bench.records import CallRecord
-from autellix_bench.simulation.gates import Pool
+from autellix_bench.simulation.gates import Gate, Pool
 from autellix_bench.simulation.gateway import Gateway
 from autellix_bench.simulation.prompts import Prompts
 from autellix_bench.simulation.runs import Run
@@ -47,11 +48,27 @@ def simulate(
     return simulation.run()
 
 
+_COUNTED = (
+    "preemptions",
+    "recomputed_tokens",
+    "swapped_tokens",
+    "prompt_tokens",
+    "cached_tokens",
+    "output_tokens",
+    "iterations",
+    "decisions",
+)
+"""Of each engine model."""
+
+
 class _Kind(IntEnum):
+    """Of events; at one instant in this order."""
+
     END = 0
     ARRIVE = 1
     DUE = 2
-    BEGIN = 3
+    LET_GO = 3
+    BEGIN = 4
 
 
 @dataclass(eq=False, slots=True)
@@ -60,8 +77,9 @@ class _Engine:
     model: EngineModel
     watched: Watched | None = None
     ending: float | None = None
-    """When its present iterations were last foreseen to end."""
+    """When its present iterations are foreseen to end."""
     beginning: bool = False
+    """Whether it is foreseen to begin."""
 
 
 class _Simulation:
@@ -84,31 +102,23 @@ class _Simulation:
         self.engines = {name: self._engine(name, timeline) for name in names}
         self.headers: dict[str, CallHeaders] = {}
         self.inside = self.peak_calls = self.peak_waiting = self.serial = 0
-        self.events: list[tuple[float, int, int, object]] = []
+        self.events: list[tuple[float, int, int, Callable[[float], None]]] = []
         self.foreseen = 0
+        self.letting_go = False
         self.coming: Iterator[Program] = iter(programs)
 
     def run(self) -> Run:
         self._next_program(0.0)
         while self.events:
-            now, kind, _, what = heapq.heappop(self.events)
-            if isinstance(what, _Engine):
-                if kind == _Kind.BEGIN:
-                    self._begin(what, now)
-                elif what.ending == now:
-                    self._end(what, now)
-            elif isinstance(what, Program):
-                self._arrive(what, now)
-            else:
-                assert isinstance(what, tuple)
-                self._due(*what, now)
+            now, _, _, happens = heapq.heappop(self.events)
+            happens(now)
         assert not self.threads, "a call was never answered"
         return Run(self.records, self._counters(), self.stretches)
 
     def _arrive(self, program: Program, now: float) -> None:
         progress = Progress(program)
         for call, due_s in progress.roots():
-            self._foresee(due_s, _Kind.DUE, (progress, call))
+            self._foresee(due_s, _Kind.DUE, partial(self._due, progress, call))
         self._next_program(now)
 
     def _due(self, progress: Progress, call: Call, now: float) -> None:
@@ -124,13 +134,13 @@ class _Simulation:
             self._send(thread, now)
         else:
             self.gate.hold(thread, now=now)
-            self._let_go(now)
-
-    def _let_go(self, now: float) -> None:
-        if self.gate is not None:
-            while (thread := self.gate.let_go(now=now, inside=self.inside)) is not None:
-                self._send(thread, now)
             self.peak_waiting = max(self.peak_waiting, len(self.threads) - self.inside)
+            self._foresee_let_go(now)
+
+    def _let_go(self, gate: Gate, now: float) -> None:
+        self.letting_go = False
+        while (thread := gate.let_go(now=now, inside=self.inside)) is not None:
+            self._send(thread, now)
 
     def _send(self, thread: Thread, now: float) -> None:
         self.inside += 1
@@ -148,7 +158,8 @@ class _Simulation:
             headers = CallHeaders(told.program, told.call, service_s=self.ranking.rank(thread), policy=self.policy)
         call = thread.call
         pieces = self.prompts.pieces(thread.of.program, call) if self.system.prefix_caching else ()
-        return Job(thread.id, headers, call.prompt_tokens, call.output_tokens, pieces, self.system.retain_s)
+        retain_s = self.system.retain_s if thread.of.left > 1 else 0.0  # with its last call a client ends its session
+        return Job(thread.id, headers, call.prompt_tokens, call.output_tokens, pieces, retain_s)
 
     def _begin(self, engine: _Engine, now: float) -> None:
         engine.beginning = False
@@ -156,6 +167,8 @@ class _Simulation:
         self._foresee_end(engine)
 
     def _end(self, engine: _Engine, now: float) -> None:
+        if engine.ending != now:
+            return  # an arrival made it earlier
         engine.ending = None
         for output in engine.model.end(now):
             self._token(engine, output, now)
@@ -177,7 +190,7 @@ class _Simulation:
         self.records.append(self._record(thread, report, now))
         progress = thread.of
         for call, due_s in progress.answered(thread.call, now=now):
-            self._foresee(due_s, _Kind.DUE, (progress, call))
+            self._foresee(due_s, _Kind.DUE, partial(self._due, progress, call))
         self.gateway.settle(thread, report, now=now)
         if self.ranking is not None:
             self.ranking.answered(thread)
@@ -185,7 +198,7 @@ class _Simulation:
             self.prompts.forget(progress.program)
         if self.gate is not None:
             self.gate.answered(thread, report, now=now)
-            self._let_go(now)
+            self._foresee_let_go(now)
 
     def _record(self, thread: Thread, report: Report, now: float) -> CallRecord:
         program = thread.of.program
@@ -208,27 +221,32 @@ class _Simulation:
             cached_tokens=report.cached_tokens,
         )
 
-    def _foresee(self, at: float, kind: _Kind, what: object) -> None:
+    def _foresee(self, at: float, kind: _Kind, happens: Callable[[float], None]) -> None:
         self.foreseen += 1
-        heapq.heappush(self.events, (at, kind, self.foreseen, what))
+        heapq.heappush(self.events, (at, kind, self.foreseen, happens))
+
+    def _foresee_let_go(self, now: float) -> None:
+        if self.gate is not None and not self.letting_go:
+            self.letting_go = True
+            self._foresee(now, _Kind.LET_GO, partial(self._let_go, self.gate))
 
     def _foresee_begin(self, engine: _Engine, now: float) -> None:
         if not engine.beginning:
             engine.beginning = True
-            self._foresee(now, _Kind.BEGIN, engine)
+            self._foresee(now, _Kind.BEGIN, partial(self._begin, engine))
 
     def _foresee_end(self, engine: _Engine) -> None:
         until = engine.model.until
         if until is not None and until != engine.ending:
             engine.ending = until
-            self._foresee(until, _Kind.END, engine)
+            self._foresee(until, _Kind.END, partial(self._end, engine))
 
     def _next_program(self, now: float) -> None:
         program = next(self.coming, None)
         if program is not None:
             if program.arrival_s < now:
                 raise ValueError(f"Program {program.id} arrives before the one before it; sort them by arrival.")
-            self._foresee(program.arrival_s, _Kind.ARRIVE, program)
+            self._foresee(program.arrival_s, _Kind.ARRIVE, partial(self._arrive, program))
 
     def _engine(self, name: str, timeline: bool) -> _Engine:
         order = self.system.order(self.settings)
@@ -239,8 +257,6 @@ class _Simulation:
 
     def _counters(self) -> dict[str, float]:
         models = [engine.model for engine in self.engines.values()]
-        names = ("preemptions", "recomputed_tokens", "swapped_tokens", "prompt_tokens", "cached_tokens")
-        names += ("output_tokens", "iterations", "decisions")
-        counters: dict[str, float] = {name: sum(getattr(model, name) for model in models) for name in names}
+        counters: dict[str, float] = {name: sum(getattr(model, name) for model in models) for name in _COUNTED}
         counters["cached_share"] = counters["cached_tokens"] / max(1, counters["prompt_tokens"])
         return {**counters, "peak_calls": self.peak_calls, "peak_waiting": self.peak_waiting}

@@ -1,7 +1,7 @@
 """The systems that are compared: how calls are ordered, where they go, and what holds them back."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from autellix_bench.engine import EngineSettings, Order, Preemption, Ranked
 from autellix_bench.simulation.gates import Gate, LeastAttained, Pool, RecentFirst, WorkingSets
@@ -26,7 +26,7 @@ class System:
     """An order that is not the core's, in its place."""
     preemptive: bool = False
     """Whether a ranked call displaces a running one."""
-    placement: PlacementPolicy = LeastUsed()
+    placement: PlacementPolicy = field(default_factory=LeastUsed)
     gate: Callable[[Pool], Gate] | None = None
     """A queue in the gateway."""
     prefix_caching: bool = True
@@ -54,15 +54,15 @@ class System:
 _ALL = (
     System(
         name="vllm",
-        about="vLLM 0.6.1 as the paper's first baseline: first come first served in each engine, no prefix cache, round "
-        "robin over engines. Its prefill is in chunks here too, which the version did only if asked.",
+        about="vLLM 0.6.1 as the paper's first baseline: first come first served in each engine, no prefix cache, "
+        "round robin over engines. Its prefill is in chunks here too, which the version did only if asked.",
         placement=RoundRobin(),
         prefix_caching=False,
     ),
     System(
         name="vllm-opt",
-        about="The paper's second baseline: vLLM with prefix caching and chunked prefill, first come first served, round "
-        "robin over engines. Multi-step scheduling is in the engines' costs, not in the order.",
+        about="The paper's second baseline: vLLM with prefix caching and chunked prefill, first come first served, "
+        "round robin over engines. Multi-step scheduling is in the engines' costs, not in the order.",
         placement=RoundRobin(),
     ),
     System(
@@ -71,22 +71,22 @@ _ALL = (
     ),
     System(
         name="mlfq",
-        about="The paper's third baseline: a multi-level feedback queue in each engine that knows no programs, so every "
-        "call starts in the first queue; otherwise vllm-opt.",
+        about="The paper's third baseline: a multi-level feedback queue in each engine that knows no programs, so "
+        "every call starts in the first queue; otherwise vllm-opt.",
         policy=Policy.MLFQ,
         placement=RoundRobin(),
     ),
     System(
         name="plas",
-        about="Program-level attained service: calls enter the queue of their program's cumulative service; Algorithm 2 "
-        "places them.",
+        about="Program-level attained service: calls enter the queue of their program's cumulative service; Algorithm "
+        "2 places them.",
         policy=Policy.PLAS,
         placement=Local(),
     ),
     System(
         name="atlas",
-        about="Adaptive thread-level attained service: calls enter the queue of their program's longest critical path; "
-        "Algorithm 2 places them. What is deployed by default.",
+        about="Adaptive thread-level attained service: calls enter the queue of their program's longest critical "
+        "path; Algorithm 2 places them. What is deployed by default.",
         policy=Policy.ATLAS,
         placement=Local(),
     ),
@@ -113,7 +113,8 @@ _ALL = (
     System(
         name="las-gateway",
         about="Stock engines behind a gateway that holds a queue a program and sends the least served one's call when "
-        "there is a place: like llm-d-router's program-aware plugin. No call is displaced once it is in an engine.",
+        "there is a place: like llm-d-router's program-aware plugin. No call is displaced once it is in an "
+        "engine.",
         gate=LeastAttained,
     ),
     System(
@@ -132,8 +133,8 @@ _ALL = (
     System(
         name="continuum",
         about="Engines that serve by the arrival of programs, and keep an answered call's KV blocks for its program's "
-        "next one during a tool call, up to 10 s: like Continuum, which learns that time from the tools. Nobody else "
-        "gets those blocks in the meantime, unless running calls need them.",
+        "next one during a tool call, up to 10 s: like Continuum, which learns that time from the tools. Nobody "
+        "else gets those blocks in the meantime, unless running calls need them.",
         ranking=lambda _: FirstProgramFirst(),
         placement=Local(short_tokens=0),
         retain_s=10.0,

@@ -41,7 +41,7 @@ class LeastAttained:
         self._held: dict[str, deque[Thread]] = {}
         self._service: dict[str, _Service] = {}
 
-    def hold(self, thread: Thread, *, now: float) -> None:  # noqa: ARG002 - it waits since it was due
+    def hold(self, thread: Thread, *, now: float) -> None:
         """A call came."""
         self._held.setdefault(thread.of.program.id, deque()).append(thread)
 

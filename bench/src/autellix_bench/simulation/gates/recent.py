@@ -30,11 +30,11 @@ class RecentFirst:
         self._held: dict[str, deque[Thread]] = {}
         self._answered: dict[str, float] = {}
 
-    def hold(self, thread: Thread, *, now: float) -> None:  # noqa: ARG002 - it waits since it was due
+    def hold(self, thread: Thread, *, now: float) -> None:
         """A call came."""
         self._held.setdefault(thread.of.program.id, deque()).append(thread)
 
-    def let_go(self, *, now: float, inside: int) -> Thread | None:  # noqa: ARG002 - the order is that of answers
+    def let_go(self, *, now: float, inside: int) -> Thread | None:
         """The oldest call of the session that was answered last, if there is a place."""
         if inside >= self._places or not self._held:
             return None
@@ -45,7 +45,7 @@ class RecentFirst:
             del self._held[best]
         return thread
 
-    def answered(self, thread: Thread, report: Report, *, now: float) -> None:  # noqa: ARG002 - whatever it cost
+    def answered(self, thread: Thread, report: Report, *, now: float) -> None:
         """Its session is the most recent one now; one that is over is forgotten."""
         self._answered[thread.of.program.id] = now
         if not thread.of.left:

@@ -38,7 +38,7 @@ class WorkingSets:
         self._held: dict[str, deque[Thread]] = {}
         self._smallest: list[tuple[int, int, str]] = []
 
-    def hold(self, thread: Thread, *, now: float) -> None:  # noqa: ARG002 - size decides, not age
+    def hold(self, thread: Thread, *, now: float) -> None:
         """A call came: it is let go if its program is admitted."""
         program = thread.of.program.id
         if program in self._tokens:
@@ -49,7 +49,7 @@ class WorkingSets:
             heapq.heappush(self._smallest, (thread.call.prompt_tokens, thread.serial, program))
         held.append(thread)
 
-    def let_go(self, *, now: float, inside: int) -> Thread | None:  # noqa: ARG002 - tokens decide, not places
+    def let_go(self, *, now: float, inside: int) -> Thread | None:
         """The next call of an admitted program; if there is none, admit the smallest program that fits."""
         if not self._ready and self._smallest:
             tokens, _, program = self._smallest[0]
@@ -60,7 +60,7 @@ class WorkingSets:
                     self._pass(thread)
         return self._ready.popleft() if self._ready else None
 
-    def answered(self, thread: Thread, report: Report, *, now: float) -> None:  # noqa: ARG002 - size decides
+    def answered(self, thread: Thread, report: Report, *, now: float) -> None:
         """Its program's working set is what this call had; where that is too much, others are paused."""
         program = thread.of.program.id
         self._active[program] -= 1
