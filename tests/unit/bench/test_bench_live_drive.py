@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from autellix_bench import points
 from autellix_bench.engine import Costs, EngineSettings
 from autellix_bench.live import Api, Drive, InBody, InHeader, Sessions, Tally, Target, drive, progress
 from autellix_bench.programs import Call, Program, Segment
@@ -215,6 +214,12 @@ def test_several_urls_get_calls_in_turn() -> None:
     assert [record.engine for record in records] == ["gateway", "second", "gateway"]
 
 
+def test_a_program_that_waits_for_what_it_does_not_have_stops_the_run() -> None:
+    with pytest.raises(ExceptionGroup) as stopped:
+        on_gateway(BookedGateway(), program(call("a", 3, "b"), call("b", 3)))
+    assert stopped.group_contains(ValueError, match="call a waits for b, which is not before it")
+
+
 @pytest.mark.parametrize("urls", [(), ("http://engine/v1",)])
 def test_a_wrong_target_is_a_sentence(urls: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match="A target"):
@@ -269,22 +274,11 @@ async def _without_records(programs: Iterator[Program], watch: Callable[[Tally],
         return await drive(programs, ENGINE, watch=watch, transport=transport), None
 
 
-def test_a_run_is_a_point_and_sentences() -> None:
+def test_a_run_is_its_programs_and_sentences() -> None:
     programs = [program(call("a", 10), name=name, arrival_s=at) for name, at in (("p", 0.0), ("q", 1.0))]
     driven, _ = virtually(on_engine(programs))
-    point = points.summed_up(
-        driven.programs,
-        experiment="live",
-        system="direct",
-        workload="chat",
-        profile="live",
-        engines=1,
-        rate=1.0,
-        seed=0,
-        params=driven.params,
-    )
-    assert point.mean_s == pytest.approx(STEP_S)
-    assert point.params["slip_share"] == 0.0
+    assert [each.token_latency_s for each in driven.programs] == pytest.approx([STEP_S, STEP_S])
+    assert driven.params["slip_share"] == 0.0
     sent, cpu, slip = driven.sentences()
     assert sent == "2 programs sent 2 calls in 1.1 s; 0 programs failed."
     assert cpu.startswith("The driver took ")

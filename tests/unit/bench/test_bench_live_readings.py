@@ -36,7 +36,7 @@ END = event({"choices": [], "usage": USAGE}) + b"data: [DONE]\n\n"
 
 def reading(data: bytes, headers: Mapping[str, str] = MappingProxyType({}), *, wants_text: bool = True) -> Reading:
     ticks = itertools.count()
-    read = Reading(lambda: float(next(ticks)), wants_text=wants_text, keeps_times=True)
+    read = Reading(lambda: float(next(ticks)), wants_text=wants_text)
     read.begin(headers, engine=None)
     read.feed(data)
     read.end_stream()
@@ -59,7 +59,11 @@ def test_a_stream_reads_the_same_in_any_pieces(cuts: list[int], chat: bool, crlf
 
 
 def test_each_token_has_its_time_and_the_role_and_the_usage_are_none() -> None:
-    assert reading(spoken("a", "b") + END).times_s == [0.0, 1.0]
+    ticks = itertools.count()
+    read = Reading(lambda: float(next(ticks)), wants_text=True, keeps_times=True)
+    read.feed(spoken("a", "b") + END)
+    read.end_stream()
+    assert (read.first_token_s, read.times_s) == (0.0, [1.0, 2.0])
 
 
 @pytest.mark.parametrize("wants_text", [True, False])
@@ -96,6 +100,10 @@ def test_cached_tokens_are_taken_from_the_usage_too() -> None:
 def test_a_stream_that_breaks_off_has_failed(data: bytes, said: str) -> None:
     with pytest.raises(CallFailed, match=said):
         reading(data)
+
+
+def test_a_field_for_errors_is_no_error() -> None:
+    assert reading(event({"error": None, "choices": [{"text": "a"}]}) + END).text == "a"
 
 
 def test_a_whole_answer_is_read_at_once() -> None:

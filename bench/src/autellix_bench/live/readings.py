@@ -130,7 +130,7 @@ class Reading:
             self._done = True
             return
         self._last = data
-        if b'"error"' in data[:40]:
+        if b'"error"' in data[:40] and _is_error(_object(data)):
             raise CallFailed(f"The stream ended with an error: {data[:300].decode(errors='replace')}")
         if self._wants_text or self.first_token_s is None:
             text = _text(_object(data))
@@ -138,12 +138,11 @@ class Reading:
                 return  # the usage, or the event that only names the role
             if self._wants_text:
                 self._pieces.append(text)
-        now = self._clock()
-        if self.first_token_s is None:
-            self.first_token_s = now
         self._events += 1
+        if self.first_token_s is None:
+            self.first_token_s = self._clock()
         if self._keeps_times:
-            self.times_s.append(now)
+            self.times_s.append(self._clock())
 
     def _take_usage(self, given: Mapping[str, Any]) -> None:
         usage = given.get("usage")
@@ -174,6 +173,10 @@ def _object(data: bytes) -> Mapping[str, Any]:
     except ValueError:
         given = None
     return given if isinstance(given, Mapping) else {}
+
+
+def _is_error(given: Mapping[str, Any]) -> bool:
+    return bool(given.get("error")) or given.get("object") == "error"
 
 
 def _text(given: Mapping[str, Any]) -> str | None:

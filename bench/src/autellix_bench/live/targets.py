@@ -19,7 +19,7 @@ class Api(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sessions:
-    """Autellix's own sessions: opened for a program's first call, named by a token on each, ended with the program."""
+    """Autellix's own: opened for a program's first call, whose time that is in, and ended with the program."""
 
 
 @dataclass(frozen=True, slots=True)

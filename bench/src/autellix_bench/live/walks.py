@@ -16,7 +16,10 @@ _BROKEN = "The driver itself failed."
 
 
 class Walk:
-    """A program in causal order. Every call that is sent leaves a record, however it ends."""
+    """A program in causal order. Every call that is sent leaves a record, however it ends.
+
+    :raises ValueError: if a call waits for one that does not stand before it.
+    """
 
     def __init__(
         self, program: Program, asker: Asker, *, clock: Callable[[], float], record: Callable[[CallRecord], None]
@@ -29,8 +32,11 @@ class Walk:
         self._waits_for = {call.id: len(call.parents) for call in program.calls}
         self._children: dict[str, list[Call]] = {}
         for call in program.calls:
+            self._children[call.id] = []
             for parent in call.parents:
-                self._children.setdefault(parent, []).append(call)
+                if parent not in self._children:
+                    raise ValueError(f"In {program.id} call {call.id} waits for {parent}, which is not before it.")
+                self._children[parent].append(call)
         self._repeated = {segment.key for call in program.calls for segment in call.prompt if segment.answer}
         self._answers: dict[str, str] = {}
         self._failed = False
@@ -82,7 +88,7 @@ class Walk:
 
     def _answered(self, calls: asyncio.TaskGroup, call: Call) -> None:
         ended_s = self.records[-1].ended_s
-        for child in self._children.get(call.id, ()):
+        for child in self._children[call.id]:
             self._waits_for[child.id] -= 1
             if not self._waits_for[child.id]:
                 self._start(calls, child, ended_s)

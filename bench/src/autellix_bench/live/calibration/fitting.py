@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +12,8 @@ from autellix_bench.engine import Costs
 
 __all__ = ["Fit", "Sample", "fitted"]
 
+_COSTS = ("step_s", "prefill_s", "prefill_token_s", "decode_s", "context_token_s")
+"""Those of :class:`Costs` that are fitted."""
 _LEAST_STEP_S = 1e-6
 """An iteration takes time; where the measurements tell of none beside what is in it, it is this."""
 
@@ -30,7 +32,7 @@ class Sample:
 
     @property
     def terms(self) -> tuple[float, ...]:
-        """What each of the costs is multiplied by, in the order of :class:`Costs`."""
+        """What each of the fitted costs is multiplied by."""
         return (self.steps, self.prefills_begun, self.prefill_tokens, self.decodes, self.context_tokens)
 
 
@@ -73,9 +75,9 @@ def fitted(samples: Sequence[Sample]) -> Fit:
             "and prompt lengths."
         )
     found = min(_candidates(terms, present), key=lambda each: float(np.sum((terms @ each - 1) ** 2)))
-    named = dict(zip((field.name for field in fields(Costs)), found.tolist(), strict=True))
-    costs = Costs(**{**named, "step_s": max(named["step_s"], _LEAST_STEP_S)})
-    errors = np.abs(terms @ np.array([getattr(costs, field.name) for field in fields(Costs)]) - 1)
+    found[0] = max(found[0], _LEAST_STEP_S)
+    costs = Costs(**dict(zip(_COSTS, found.tolist(), strict=True)))
+    errors = np.abs(terms @ found - 1)
     return Fit(costs, len(samples), float(errors.mean()), float(errors.max()))
 
 
