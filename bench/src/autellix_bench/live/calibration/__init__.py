@@ -1,0 +1,12 @@
+"""The engine model's costs, fitted to an engine behind a URL: measured stretches of iterations, and a straight line.
+
+::
+
+    measuring  a few calls of chosen lengths and numbers, alone on the engine
+    fitting    the costs under which the model takes the times that were measured
+"""
+
+from autellix_bench.live.calibration.fitting import Fit, Sample, fitted
+from autellix_bench.live.calibration.measuring import Plan, measured
+
+__all__ = ["Fit", "Plan", "Sample", "fitted", "measured"]

@@ -1,0 +1,130 @@
+"""Measures an engine from outside: what its iterations take with so many calls, so long prompts, so much context.
+
+The engine must be idle otherwise, without a gateway before it, and each measurement is seen at the client: what HTTP
+adds to a first token is in the fitted ``prefill_s``, as it is in what a program waits for.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from autellix_bench.live.asking import Asker, Named
+from autellix_bench.live.calibration.fitting import Sample
+from autellix_bench.live.readings import CallFailed, Reading
+from autellix_bench.live.targets import Target
+from autellix_bench.live.transport import Transport
+from autellix_bench.programs import Call, Program, Segment
+
+__all__ = ["Plan", "measured"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is measured, in tokens and calls. Nothing larger than the engine takes: see its ``--max-num-seqs``."""
+
+    batches: tuple[int, ...] = (1, 2, 4, 8)
+    """Calls that decode together."""
+    contexts: tuple[int, ...] = (64, 512, 2048)
+    """Prompts of those."""
+    prompts: tuple[int, ...] = (16, 128, 512, 1024, 2048, 4096)
+    """Prompts of calls whose first token is waited for, each alone."""
+    decoded_tokens: int = 64
+    """That each call of a batch produces."""
+    step_tokens: int = 2048
+    """Tokens that the engine computes in an iteration at most (vLLM's ``--max-num-batched-tokens``)."""
+    repeats: int = 3
+
+
+async def measured(
+    target: Target,
+    plan: Plan,
+    *,
+    transport: Transport,
+    salt: str | None = None,
+    said: Callable[[str], None] = lambda _: None,
+) -> list[Sample]:
+    """Measure; ``said`` hears what is being done. Prompts are salted, so none is found in the engine's cache.
+
+    :raises CallFailed: if a call failed, or the calls of a batch did not run together.
+    """
+    asker = Asker(target, transport, salt=secrets.token_hex(6) if salt is None else salt)
+    samples: list[Sample] = []
+    said("one call first, which is not measured")
+    await _asked(asker, "warm", [(plan.prompts[0], plan.decoded_tokens)])
+    for turn in range(plan.repeats):
+        for tokens in plan.prompts:
+            said(f"turn {turn + 1} of {plan.repeats}: a prompt of {tokens} tokens")
+            [timed] = await _asked(asker, f"prefill-{turn}-{tokens}", [(tokens, 1)])
+            samples.append(prefill(timed, step_tokens=plan.step_tokens))
+        for context in plan.contexts:
+            for batch in plan.batches:
+                said(f"turn {turn + 1} of {plan.repeats}: {batch} calls of {context} tokens together")
+                calls = [(context, plan.decoded_tokens)] * batch
+                samples.append(decode(await _asked(asker, f"decode-{turn}-{context}-{batch}", calls)))
+    return samples
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """An answered call: when it was sent, and when each of its tokens came."""
+
+    prompt_tokens: int
+    sent_s: float
+    times_s: Sequence[float]
+
+
+def prefill(call: Timed, *, step_tokens: int) -> Sample:
+    """The iterations up to the first token of a call that was alone."""
+    tokens, steps = call.prompt_tokens, ceil(call.prompt_tokens / step_tokens)
+    reached = [min(tokens, step * step_tokens) for step in range(1, steps + 1)]
+    return Sample(
+        seconds=call.times_s[0] - call.sent_s,
+        steps=steps,
+        prefills_begun=1,
+        prefill_tokens=tokens,
+        context_tokens=sum(reached),
+    )
+
+
+def decode(calls: Sequence[Timed]) -> Sample:
+    """The iterations in which all these calls decoded: from the latest first token to the earliest last one.
+
+    :raises CallFailed: if there were none.
+    """
+    begin, end = max(call.times_s[0] for call in calls), min(call.times_s[-1] for call in calls)
+    if end <= begin:
+        raise CallFailed(
+            f"The {len(calls)} calls did not decode together; measure smaller batches (the engine's --max-num-seqs is "
+            "the largest), or more tokens a call."
+        )
+    tokens = context = 0
+    for call in calls:
+        for index, at in enumerate(call.times_s):
+            if begin < at <= end:
+                tokens += 1
+                context += call.prompt_tokens + index
+    return Sample(seconds=end - begin, steps=tokens / len(calls), decodes=tokens, context_tokens=context)
+
+
+async def _asked(asker: Asker, name: str, lengths: Sequence[tuple[int, int]]) -> list[Timed]:
+    """Send calls of these lengths (prompt, answer), each with a prompt of its own, at once."""
+    clock = asyncio.get_running_loop().time
+
+    async def one(index: int, prompt: int, output: int) -> Timed:
+        call = Call("call", (Segment("prompt", prompt),), output)
+        body = asker.body(Program(f"{name}-{index}", "calibration", 0.0, (call,)), call, {})
+        reading = Reading(clock, wants_text=True, keeps_times=True)
+        sent_s = clock()
+        await asker.ask(body, Named(), reading)
+        if not reading.times_s:
+            raise CallFailed("A call got no token; a calibration needs a target that streams.")
+        return Timed(reading.prompt_tokens or prompt, sent_s, reading.times_s)
+
+    tasks = [asyncio.create_task(one(index, *each)) for index, each in enumerate(lengths)]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
