@@ -28,7 +28,8 @@ def test_the_adapter_is_in_by_two_public_flags() -> None:
 
 def test_stock_vllm_gets_the_same_command_line_without_the_adapter() -> None:
     ours, stock = (
-        launching.arguments(Launch(cpu=True, stock=stock, extra=("--max-num-seqs", "8")), "m") for stock in (False, True)
+        launching.arguments(Launch(cpu=True, stock=stock, extra=("--max-num-seqs", "8")), "m")
+        for stock in (False, True)
     )
     left_out = [each for each in ours if each not in stock]
     assert left_out[:4] == ["--scheduler-cls", SCHEDULER, "--middleware", MIDDLEWARE]
