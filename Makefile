@@ -32,7 +32,7 @@ up: $(PROJECT) $(ENGINE) ## The same stack for your own agent, until Ctrl-C
 	autellix up $(ARGS)
 
 .PHONY: test
-test: $(PROJECT) $(ENGINE) ## Install what is needed and run every test
+test: $(PROJECT) $(ENGINE) $(PEERS) ## Install what is needed and run every test
 	pytest --cov=autellix_core --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
 
 .PHONY: test-matrix

@@ -3,15 +3,20 @@ the program that a call names where it knows programs, and is gone afterwards.""
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
 import pytest
 
+import client_process_trees as trees
 from autellix_bench.comparison import OURS, Result, System, compare
 from autellix_bench.comparison.loads import idle
 from autellix_bench.peers import PEERS, EngineKind, EngineShape, Fronted, NotReady, Peer, fronted
@@ -109,6 +114,33 @@ async def test_a_peer_that_ends_by_itself_says_how(engines: tuple[str, ...]) -> 
             pytest.fail("It cannot be ready.")
 
 
+def test_a_killed_comparison_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(folder)], check=False, timeout=60)
+    assert killed.returncode == -signal.SIGKILL
+    command = int((tmp_path / "id").read_text())
+    assert trees.wait_until(lambda: trees.none_alive([command]))
+    assert trees.wait_until(lambda: not folder.exists())
+
+
+KILLED = """
+import asyncio, os, pathlib, signal, sys
+from autellix_bench.peers.processes import running
+
+async def main():
+    folder = pathlib.Path(sys.argv[1])
+    written = folder.parent / "id"
+    async with running("it", ["/bin/sh", "-c", f"echo $$ > {written}.part && mv {written}.part {written} && sleep 600"],
+                       folder=folder):
+        while not written.exists():
+            await asyncio.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
 @dataclass(frozen=True)
 class Driven:
     programs: list[ProgramRecord]
@@ -168,13 +200,13 @@ async def test_a_comparison_has_a_point_a_run_and_goes_on_where_one_fails(engine
         )
     ]
     order = [(result.run.repetition, result.run.system.name) for result in results]
-    assert order == [(0, "direct"), (0, "missing"), (0, OURS.name), (1, "missing"), (1, OURS.name), (1, "direct")]
+    assert order == [(0, "direct"), (0, "missing"), (0, OURS.name), (1, "direct"), (1, OURS.name), (1, "missing")]
     points = [result.point for result in results if result.point is not None]
     assert [(point.system, point.seed, point.programs) for point in points] == [
         ("direct", 0, 3),
         (OURS.name, 0, 3),
-        (OURS.name, 1, 3),
         ("direct", 1, 3),
+        (OURS.name, 1, 3),
     ]
     assert all(point.params["cached_share"] == 0.0 for point in points)
     assert all("make peers" in (result.why or "") for result in results if result.run.system.name == "missing")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from rich.console import Console
 
-from autellix_bench.comparison import OURS, SYSTEMS, System, excluded, phases, ratios, rotated, table
+from autellix_bench.comparison import OURS, SYSTEMS, System, arranged, excluded, phases, ratios, table
 from autellix_bench.comparison.loads import Load, cached_share, read
 from autellix_bench.peers import PEERS, EngineKind
 from autellix_bench.points import Point
@@ -24,11 +24,19 @@ def test_all_systems_of_the_issue_are_there_and_ours_is_one_of_them() -> None:
     assert OURS in SYSTEMS
 
 
-@given(some.lists(some.integers(), min_size=1), some.integers(0, 20))
-def test_rotation_keeps_the_cycle(order: list[int], by: int) -> None:
-    turned = rotated(order, by)
-    assert rotated(turned, len(order) - by % len(order)) == order
-    assert turned[0] == order[by % len(order)]
+@given(some.lists(some.integers(), min_size=1, unique=True), some.integers(1, 6))
+def test_no_repetition_leaves_a_system_out(systems: list[int], repetitions: int) -> None:
+    orders = [arranged(systems, each, of=repetitions) for each in range(repetitions)]
+    assert orders[0] == systems
+    assert all(sorted(order) == sorted(systems) for order in orders)
+
+
+def test_no_system_keeps_its_place_or_its_predecessor() -> None:
+    orders = [arranged(SYSTEMS, each, of=3) for each in range(3)]
+    for system in SYSTEMS:
+        places = [order.index(system) for order in orders]
+        assert len(set(places)) > 1
+        assert len({order[at - 1].name if at else None for order, at in zip(orders, places, strict=True)}) > 1
 
 
 @given(some.integers(1, 7), some.sampled_from([1, 2]))
@@ -47,7 +55,7 @@ def test_one_engine_of_each_kind_is_up_throughout() -> None:
     (phase,) = phases(SYSTEMS, 3, engines=1)
     assert phase.kinds == (EngineKind.STOCK, EngineKind.ADAPTER)
     first = next(run.system for run in phase.runs if run.repetition == 1)
-    assert first is SYSTEMS[1]
+    assert first is arranged(SYSTEMS, 1, of=3)[0] is not SYSTEMS[0]
 
 
 def test_pairs_alternate_and_are_started_once_for_two_phases() -> None:

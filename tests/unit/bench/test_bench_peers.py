@@ -11,6 +11,7 @@ from autellix_bench.peers import PEERS, EngineKind, EngineShape, PartMissing, Pl
 from autellix_bench.peers.engines import engine_command
 from autellix_bench.peers.environments import engine_python, peer_program
 from autellix_bench.peers.readiness import lacks_a_router, lacks_an_answer, lacks_autellix
+from bench_peers import installed_peers
 
 ENGINES = ("http://127.0.0.1:8001", "http://127.0.0.1:8002")
 PLACE = Place(engines=ENGINES, shape=EngineShape(), port=9000, metrics_port=9001, key="sk-test")
@@ -97,6 +98,14 @@ def test_engines_differ_in_the_adapter_and_in_heeding_priorities_alone() -> None
     assert stock.index("--stock") < stock.index("--") < stock.index("--scheduling-policy")
 
 
+def test_what_an_engine_is_told_beyond_goes_where_it_belongs() -> None:
+    shape = EngineShape(adapter=("--beta", "2"), vllm=("--seed", "1"))
+    stock, adapter = (engine_command(Path("python"), kind, shape, 8000) for kind in EngineKind)
+    assert "--beta" not in stock
+    assert adapter.index("--beta") < adapter.index("--")
+    assert stock[-2:] == adapter[-2:] == ("--seed", "1")
+
+
 @pytest.mark.parametrize(
     ("status", "text", "expected"),
     [
@@ -145,3 +154,19 @@ def test_programs_are_found_above_or_where_the_environment_says(tmp_path: Path) 
         peer_program("litellm", {}, below)
     with pytest.raises(PartMissing, match="There is no vLLM at /nowhere: run `make engine`"):
         engine_python({"AUTELLIX_ENGINE_PYTHON": "/nowhere"}, below)
+
+
+def test_without_peers_a_test_is_skipped_and_fails_in_ci_unless_that_is_meant(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTELLIX_PEERS", str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("AUTELLIX_WITHOUT_PEERS", raising=False)
+    with pytest.raises(pytest.skip.Exception, match="run `make peers`"):
+        installed_peers()
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="set AUTELLIX_WITHOUT_PEERS=1"):
+        installed_peers()
+    monkeypatch.setenv("AUTELLIX_WITHOUT_PEERS", "1")
+    with pytest.raises(pytest.skip.Exception):
+        installed_peers()

@@ -1,9 +1,9 @@
 """Ours beside each of the others, on the same machine, engines and arrivals, in one run.
 
-A repetition sends the same programs to every system, one system at a time and in an order that is rotated by one from
-repetition to repetition, so that none has always the same before it. Each run has a salt of its own in all prompts: no
-run finds another's prefixes in a cache. A system is started just before its run and ended after it, so that nothing but
-it, the engines and the driver runs on the machine; the engines stay up, and are idle again before the next run.
+A repetition sends the same programs to every system, one system at a time, in an order that is another in every
+repetition. Each run has a salt of its own in all prompts: no run finds another's prefixes in a cache. A system is
+started just before its run and ended after it, so that nothing but it, the engines and the driver runs on the machine;
+the engines stay up, and are idle again before the next run.
 
 With one engine of each kind (the default), the stock one and the one with the adapter are both up all the time, and
 every repetition has all systems within the same minutes; the engine that is not measured is idle. Two of each kind
@@ -18,7 +18,7 @@ started once for two phases. ::
     ratios    the others over ours, by repetition, with median and spread
 """
 
-from autellix_bench.comparison.plans import Phase, Run, phases, rotated
+from autellix_bench.comparison.plans import Phase, Run, arranged, phases
 from autellix_bench.comparison.ratios import Ratio, excluded, ratios, table
 from autellix_bench.comparison.runs import Drive, Drives, Result, compare
 from autellix_bench.comparison.systems import OURS, SYSTEMS, System
@@ -33,10 +33,10 @@ __all__ = [
     "Result",
     "Run",
     "System",
+    "arranged",
     "compare",
     "excluded",
     "phases",
     "ratios",
-    "rotated",
     "table",
 ]

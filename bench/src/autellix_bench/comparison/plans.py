@@ -10,7 +10,7 @@ from typing import TypeVar
 from autellix_bench.comparison.systems import System
 from autellix_bench.peers import EngineKind
 
-__all__ = ["Phase", "Run", "phases", "rotated"]
+__all__ = ["Phase", "Run", "arranged", "phases"]
 
 T = TypeVar("T")
 
@@ -40,13 +40,17 @@ def phases(systems: Sequence[System], repetitions: int, *, engines: int) -> list
     if not systems or repetitions < 1 or engines not in {1, 2}:
         raise ValueError("A comparison takes at least one system, one repetition, and one or two engines of a kind.")
     if engines == 1:
-        runs = [Run(repetition, each) for repetition in range(repetitions) for each in rotated(systems, repetition)]
+        runs = (
+            Run(repetition, each)
+            for repetition in range(repetitions)
+            for each in arranged(systems, repetition, of=repetitions)
+        )
         return [Phase(_kinds(systems), tuple(runs))]
     halves: list[tuple[EngineKind, list[Run]]] = []
     for repetition in range(repetitions):
         kinds = _kinds(systems)
         for kind in kinds if repetition % 2 == 0 else reversed(kinds):
-            order = rotated([each for each in systems if each.engines is kind], repetition)
+            order = arranged([each for each in systems if each.engines is kind], repetition, of=repetitions)
             halves.append((kind, [Run(repetition, each) for each in order]))
     return [
         Phase((kind,), tuple(run for _, runs in together for run in runs))
@@ -54,10 +58,12 @@ def phases(systems: Sequence[System], repetitions: int, *, engines: int) -> list
     ]
 
 
-def rotated(order: Sequence[T], by: int) -> list[T]:
-    """The same, begun so many places later."""
-    at = by % len(order)
-    return [*order[at:], *order[:at]]
+def arranged(systems: Sequence[T], repetition: int, *, of: int) -> list[T]:
+    """The order of one repetition of so many: begun a part further on and turned around each time, so that no system
+    has the same place in all of them, nor the same one before it."""
+    at = repetition * max(1, len(systems) // of) % len(systems)
+    turned = [*systems[at:], *systems[:at]]
+    return turned if repetition % 2 == 0 else turned[::-1]
 
 
 def _kinds(systems: Sequence[System]) -> tuple[EngineKind, ...]:

@@ -59,40 +59,45 @@ def _named(template: Any, program: str) -> Any:
 _HINTED = Told(fields={"agent_hint": {"session_id": "{program}", "blocks_parent": False}})
 """As vLLM's router reads it. A hint without a parent must say that it blocks none, or the call is refused."""
 
+
+def _router(name: str, resembles: str, command: Callable[[Place], Command], told: Told | None = None) -> Peer:
+    """vLLM's or SGLang's, which say alike that they are ready."""
+    return Peer(
+        name=name,
+        resembles=resembles,
+        command=command,
+        ready_path="/readiness",
+        lacks=lacks_a_router,
+        told=told or Told(),
+    )
+
+
 _ALL = (
     Peer(
         name="direct round robin",
         resembles="no router: calls go to the engines in turn, which order them by arrival",
         command=None,
     ),
-    Peer(
-        name="vllm-router round robin",
-        resembles="vLLM's router, engines in turn",
-        command=partial(commands.vllm_router, policy="round_robin"),
-        ready_path="/readiness",
-        lacks=lacks_a_router,
+    _router(
+        "vllm-router round robin",
+        "vLLM's router, engines in turn",
+        partial(commands.vllm_router, policy="round_robin"),
     ),
-    Peer(
-        name="vllm-router cache aware",
-        resembles="vLLM's router as it is by default: the engine whose past prompts match best, unless it is too busy",
-        command=partial(commands.vllm_router, policy="cache_aware"),
-        ready_path="/readiness",
-        lacks=lacks_a_router,
+    _router(
+        "vllm-router cache aware",
+        "vLLM's router as it is by default: the engine whose past prompts match best, unless it is too busy",
+        partial(commands.vllm_router, policy="cache_aware"),
     ),
-    Peer(
-        name="vllm-router programs",
-        resembles="vLLM's router with program-level scheduling (Progress-TTL) before the engines",
-        command=partial(commands.vllm_router, policy="cache_aware", programs=True),
-        ready_path="/readiness",
-        lacks=lacks_a_router,
+    _router(
+        "vllm-router programs",
+        "vLLM's router with program-level scheduling (Progress-TTL) before the engines",
+        partial(commands.vllm_router, policy="cache_aware", programs=True),
         told=_HINTED,
     ),
-    Peer(
-        name="sglang-router cache aware",
-        resembles="SGLang's router as it is by default",
-        command=partial(commands.sglang_router, policy="cache_aware"),
-        ready_path="/readiness",
-        lacks=lacks_a_router,
+    _router(
+        "sglang-router cache aware",
+        "SGLang's router as it is by default",
+        partial(commands.sglang_router, policy="cache_aware"),
     ),
     Peer(
         name="LiteLLM",

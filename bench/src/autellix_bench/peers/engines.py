@@ -38,14 +38,19 @@ class EngineShape:
     """Tokens that its KV cache holds; None where vLLM finds that out itself. The tiny model's are 64 MiB of 1 KiB."""
     chars_per_token: float = 1.0
     """Of a prompt, for systems that estimate its length; the tiny model reads bytes."""
+    adapter: tuple[str, ...] = ()
+    """Settings of the adapter, as ``("--level-bounds", "0.02,0.04")``."""
+    vllm: tuple[str, ...] = ()
+    """What else vLLM is told, of either kind."""
 
 
 def engine_command(python: Path, kind: EngineKind, shape: EngineShape, port: int) -> tuple[str, ...]:
     """One engine. ``--enable-prompt-tokens-details`` has it say how much of a prompt was cached."""
     return (
         *(str(python), "-m", "autellix_engine", *_STOCK_FLAG[kind]),
-        *("--model", shape.load, "--served-model-name", shape.model, "--port", str(port), "--"),
-        *("--max-num-seqs", str(shape.slots), "--enable-prompt-tokens-details", *_FOR_VLLM[kind]),
+        *("--model", shape.load, "--served-model-name", shape.model, "--port", str(port)),
+        *(shape.adapter if kind is EngineKind.ADAPTER else ()),
+        *("--", "--max-num-seqs", str(shape.slots), "--enable-prompt-tokens-details", *_FOR_VLLM[kind], *shape.vllm),
     )
 
 

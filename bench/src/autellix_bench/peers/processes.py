@@ -1,7 +1,7 @@
 """A command that runs for as long as a block lasts, and nothing of which is left after it.
 
 It runs behind the guard that ``autellix up`` uses: a process of its own that ends the command and all that it started,
-also what left for a session of its own, and also when this process is killed.
+also what left for a session of its own. If this process is killed it does so too, and removes the folder.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Running:
     def __init__(self, name: str, arguments: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         self.name = name
         self.log = folder / "log"
-        guard = (sys.executable, "-P", "-m", "autellix.guard", "--grace", str(_GRACE_S), "--")
+        guard = (sys.executable, "-P", "-m", "autellix.guard", "--grace", str(_GRACE_S), "--scratch", str(folder), "--")
         with self.log.open("wb") as log:
             self._guard = subprocess.Popen(  # noqa: S603 - our own command
                 [*guard, *arguments],

@@ -52,7 +52,7 @@ async def engines_serving(
     """So many engines of each kind, each warm; their URLs.
 
     :raises PartMissing: if there is no vLLM.
-    :raises NotReady: if one does not come up.
+    :raises NotReady: if one does not come up, or has ended by itself before the block did.
     """
     python = engine_python()
     urls: dict[EngineKind, tuple[str, ...]] = {}
@@ -71,6 +71,8 @@ async def engines_serving(
             await process.await_ready(partial(_lacks, f"{url}/health"), deadline_s=_ENGINE_DEADLINE_S)
             await _answer_first(Fronted(urls=(url,), model=shape.model), calls=2)
         yield urls
+        for process, _ in started:
+            process.check()
 
 
 @asynccontextmanager
@@ -78,7 +80,7 @@ async def fronted(peer: Peer, engines: tuple[str, ...], shape: EngineShape) -> A
     """The system before these engines.
 
     :raises PartMissing: if it is not installed.
-    :raises NotReady: if it does not come up, or does not pass calls on.
+    :raises NotReady: if it does not come up, does not pass calls on, or has ended by itself before the block did.
     """
     if peer.command is None:
         yield Fronted(urls=engines, model=shape.model, told=peer.told)
