@@ -139,7 +139,9 @@ def test_a_status_may_be_all_there_is_to_say() -> None:
     assert lacks_an_answer(503, "db", PLACE) == "it answers with status 503: db"
 
 
-def test_programs_are_found_above_or_where_the_environment_says(tmp_path: Path) -> None:
+def test_programs_are_found_above_or_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for folder, name in ((".venv-peers", "vllm-router"), (".venv-engine", "python")):
         program = tmp_path / folder / "bin" / name
         program.parent.mkdir(parents=True)
@@ -150,6 +152,8 @@ def test_programs_are_found_above_or_where_the_environment_says(tmp_path: Path) 
     assert peer_program("vllm-router", {}, below) == there / "vllm-router"
     assert peer_program("vllm-router", {"AUTELLIX_PEERS": str(there)}, Path("/")) == there / "vllm-router"
     assert engine_python({}, below) == tmp_path / ".venv-engine" / "bin" / "python"
+    monkeypatch.chdir(tmp_path)
+    assert peer_program("vllm-router", {"AUTELLIX_PEERS": ".venv-peers/bin"}) == there / "vllm-router"
     with pytest.raises(PartMissing, match="There is no litellm here: run `make peers`"):
         peer_program("litellm", {}, below)
     with pytest.raises(PartMissing, match="There is no vLLM at /nowhere: run `make engine`"):

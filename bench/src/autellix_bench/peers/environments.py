@@ -26,7 +26,7 @@ def engine_python(environ: Mapping[str, str] | None = None, start: Path | None =
             f"There is no vLLM {f'at {given}' if given else 'here'}: run `make engine` in the project, or set "
             "AUTELLIX_ENGINE_PYTHON to a Python that has it and the adapter."
         )
-    return found
+    return found.absolute()
 
 
 def peer_program(name: str, environ: Mapping[str, str] | None = None, start: Path | None = None) -> Path:
@@ -41,7 +41,7 @@ def peer_program(name: str, environ: Mapping[str, str] | None = None, start: Pat
             f"There is no {name} {f'in {given}' if given else 'here'}: run `make peers` in the project, or set "
             "AUTELLIX_PEERS to the folder that it is in."
         )
-    return found
+    return found.absolute()  # it is started in another folder
 
 
 def _above(start: Path | None, wanted: Path) -> Path | None:
