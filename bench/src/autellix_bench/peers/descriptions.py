@@ -85,7 +85,7 @@ _ALL = (
     ),
     _router(
         "vllm-router cache aware",
-        "vLLM's router as it is by default: the engine whose past prompts match best, unless it is too busy",
+        "vLLM's router by its usual policy: the engine whose past prompts match best, unless it is too busy",
         partial(commands.vllm_router, policy="cache_aware"),
     ),
     _router(
@@ -96,7 +96,7 @@ _ALL = (
     ),
     _router(
         "sglang-router cache aware",
-        "SGLang's router as it is by default",
+        "SGLang's router by its usual policy, which is the same",
         partial(commands.sglang_router, policy="cache_aware"),
     ),
     Peer(
