@@ -10,6 +10,7 @@ PACKAGES := autellix_core autellix_gateway autellix_engine autellix autellix_ben
 SOURCES := $(addsuffix /src,$(MEMBERS)) engine-image/benchmarks tests
 PROJECT := .venv/installed
 ENGINE := .venv-engine/installed
+PEERS := .venv-peers/installed
 # A machine with an NVIDIA driver gets vLLM's CUDA build, any other the CPU build.
 ENGINE_KIND ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
 SUPPORT := $(basename $(notdir $(wildcard tests/support/*.py)))
@@ -31,7 +32,7 @@ up: $(PROJECT) $(ENGINE) ## The same stack for your own agent, until Ctrl-C
 	autellix up $(ARGS)
 
 .PHONY: test
-test: $(PROJECT) $(ENGINE) ## Install what is needed and run every test
+test: $(PROJECT) $(ENGINE) $(PEERS) ## Install what is needed and run every test
 	pytest --cov=autellix_core --cov-report=term-missing:skip-covered --cov-fail-under=100 $(ARGS)
 
 .PHONY: test-matrix
@@ -64,9 +65,12 @@ install: $(PROJECT) ## The project's environment, in .venv
 .PHONY: engine
 engine: $(ENGINE) ## The engine's environment, in .venv-engine: vLLM and the adapter
 
+.PHONY: peers
+peers: $(PEERS) ## The routers that others serve with, in .venv-peers, to be measured beside ours
+
 .PHONY: clean
-clean: ## Remove both environments and every cache in this folder
-	rm -rf .venv .venv-engine .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
+clean: ## Remove the environments and every cache in this folder
+	rm -rf .venv .venv-engine .venv-peers .uv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage
 
 .uv/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -89,6 +93,12 @@ $(ENGINE): requirements/engine-$(ENGINE_KIND).txt core/pyproject.toml engine-ima
 	$(UV) pip install --quiet --python .venv-engine/bin/python --no-deps -e ./core -e ./engine-image
 	@touch $@
 
+# Programs of others with pins of their own, which only the benchmarks that compare with them need.
+$(PEERS): requirements/peers.txt | $(filter .uv/bin/uv,$(UV))
+	$(UV) venv --quiet --allow-existing --python '>=3.11,<3.14' .venv-peers
+	$(UV) pip sync --quiet --python .venv-peers/bin/python --compile-bytecode requirements/peers.txt
+	@touch $@
+
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make requirements'
 LOCAL = $(addprefix --no-emit-package ,autellix-core autellix-gateway autellix-engine autellix autellix-bench)
 
@@ -97,3 +107,4 @@ requirements: | $(filter .uv/bin/uv,$(UV)) ## Pin the newest versions of everyth
 	$(COMPILE) --upgrade --group pyproject.toml:dev $(addsuffix /pyproject.toml,$(MEMBERS)) --extra redis $(LOCAL) -o requirements/project.txt
 	$(COMPILE) --upgrade $(addprefix --no-emit-package ,triton torchvision torchaudio torchcodec) requirements/engine-cpu.in --overrides requirements/engine-cpu-overrides.in -o requirements/engine-cpu.txt
 	$(COMPILE) --upgrade requirements/engine-cuda.in -o requirements/engine-cuda.txt
+	$(COMPILE) --upgrade requirements/peers.in -o requirements/peers.txt

@@ -23,7 +23,6 @@ from autellix_engine import tiny_model
 
 __all__ = ["ADAPTER", "FCFS", "PRIORITY", "Server", "System", "serving"]
 
-_OURS = ("--scheduler-cls", "--middleware", "--additional-config")
 _START_S = 240.0
 _END_S = 30.0
 
@@ -64,10 +63,9 @@ async def serving(system: System, *flags: str, settings: Sequence[str] = ()) -> 
     Raises RuntimeError with the end of its log if it does not come up.
     """
     port = _free_port()
-    launch = command.parse(["--port", str(port), *settings, "--", *flags, *system.flags])
+    stock = () if system.adapter else ("--stock",)
+    launch = command.parse(["--port", str(port), *stock, *settings, "--", *flags, *system.flags])
     arguments = launching.arguments(launch, tiny_model.build(tiny_model.cache_directory()))
-    if not system.adapter:
-        arguments = _without_adapter(arguments)
     with tempfile.TemporaryDirectory(prefix="autellix-bench-") as directory:
         log = Path(directory) / "log"
         environment = {**launching.environment(launch, os.environ), "TMPDIR": directory}
@@ -81,12 +79,6 @@ async def serving(system: System, *flags: str, settings: Sequence[str] = ()) -> 
             yield server
         finally:
             _end(process)
-
-
-def _without_adapter(arguments: Sequence[str]) -> list[str]:
-    """The same command line for stock vLLM: our three flags and their values left out."""
-    ours = {index + offset for index, each in enumerate(arguments) if each in _OURS for offset in (0, 1)}
-    return [each for index, each in enumerate(arguments) if index not in ours]
 
 
 def _free_port() -> int:

@@ -68,6 +68,7 @@ def parse(argv: Sequence[str]) -> Launch:
         offload_gib=given.offload_gib,
         entry=_entry(),
         verbose=given.verbose,
+        stock=given.stock,
         settings=settings,
         extra=extra,
     )
@@ -105,6 +106,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--decide-every", type=int, metavar="N", help=f"in steps (default: {usual.decide_every_steps})")
     add("--most-preemptions", type=int, metavar="N", help=f"a decision (default: {usual.most_preemptions})")
     add("--offload-gib", type=_gib, help="of this machine's memory for KV cache, 0 for none (GPU only; default: 4)")
+    add("--stock", action="store_true", help="vLLM without the adapter, told all else the same, to compare with")
     add("--verbose", action="store_true", help="vLLM's whole log, and one line a request")
     return parser
 

@@ -39,6 +39,8 @@ class Launch:
     entry: str = versions.ENTRIES[0]
     """The module that serves vLLM's API."""
     verbose: bool = False
+    stock: bool = False
+    """Without the adapter: vLLM as it is, told all else the same, to be compared with."""
     settings: Settings = field(default_factory=Settings)
     extra: Sequence[str] = ()
     """Arguments for vLLM, as they are."""
@@ -58,8 +60,7 @@ def arguments(launch: Launch, model: Path | str) -> list[str]:
         *("--model", str(model)),
         *("--served-model-name", launch.name),
         *("--host", launch.host, "--port", str(launch.port)),
-        *("--scheduler-cls", SCHEDULER, "--middleware", MIDDLEWARE),
-        *("--additional-config", json.dumps({CONFIG_KEY: launch.settings.to_json()}, separators=(",", ":"))),
+        *(() if launch.stock else _adapter(launch.settings)),
         *(() if launch.verbose else ("--disable-uvicorn-access-log", "--uvicorn-log-level", "warning")),
         *_offloading(launch),
         *((_TINY_CPU if launch.model == TINY else _CPU) if launch.cpu else ()),
@@ -79,6 +80,11 @@ def environment(launch: Launch, given: Mapping[str, str]) -> dict[str, str]:
         defaults["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"  # makes the executor below legal
         defaults["OMP_NUM_THREADS"] = "1"  # more threads cost more than such a model gains
     return {**defaults, **given}
+
+
+def _adapter(settings: Settings) -> Sequence[str]:
+    config = json.dumps({CONFIG_KEY: settings.to_json()}, separators=(",", ":"))
+    return ("--scheduler-cls", SCHEDULER, "--middleware", MIDDLEWARE, "--additional-config", config)
 
 
 def _offloading(launch: Launch) -> Sequence[str]:

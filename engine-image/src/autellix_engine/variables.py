@@ -28,7 +28,7 @@ _FLAGS = (
     "MOST_PREEMPTIONS",
     "OFFLOAD_GIB",
 )
-_SWITCHES = ("VERBOSE",)
+_SWITCHES = ("STOCK", "VERBOSE")
 _FOR_VLLM = "VLLM_ARGS"
 _OTHERS = {"PYTHON"}
 """Read elsewhere: which Python the command and the tests start engines with."""

@@ -4,22 +4,10 @@ import itertools
 
 import pytest
 
-from adapter_benchmark import servers, throughput
+from adapter_benchmark import throughput
 from adapter_benchmark.tables import Table, at_percentile
 from adapter_benchmark.throughput import _Passage
 from adapter_benchmark.traffic import Salts
-from autellix_engine import launch as launching
-from autellix_engine.launch import MIDDLEWARE, SCHEDULER, Launch
-
-
-def test_stock_vllm_gets_the_same_command_line_without_the_adapter() -> None:
-    ours = launching.arguments(Launch(cpu=True, extra=("--max-num-seqs", "8")), "m")
-    stock = servers._without_adapter(ours)
-    left_out = [each for each in ours if each not in stock]
-    assert left_out[:4] == ["--scheduler-cls", SCHEDULER, "--middleware", MIDDLEWARE]
-    assert left_out[4] == "--additional-config"
-    assert len(left_out) == 6
-    assert [each for each in ours if each in stock] == stock
 
 
 def test_no_two_prompts_begin_alike_and_a_seed_repeats_them() -> None:

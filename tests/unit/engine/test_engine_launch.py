@@ -26,6 +26,19 @@ def test_the_adapter_is_in_by_two_public_flags() -> None:
     assert value_of(arguments, "--model") == "/models/tiny"
 
 
+def test_stock_vllm_gets_the_same_command_line_without_the_adapter() -> None:
+    ours, stock = (
+        launching.arguments(Launch(cpu=True, stock=stock, extra=("--max-num-seqs", "8")), "m")
+        for stock in (False, True)
+    )
+    left_out = [each for each in ours if each not in stock]
+    assert left_out[:4] == ["--scheduler-cls", SCHEDULER, "--middleware", MIDDLEWARE]
+    assert left_out[4] == "--additional-config"
+    assert len(left_out) == 6
+    assert [each for each in ours if each in stock] == stock
+    assert command.parse(["--stock"]).stock
+
+
 def test_settings_travel_as_additional_config() -> None:
     settings = Settings(policy=Policy.PLAS, levels=Levels((1.0,), (1.0, 2.0), beta=3.0), decide_every_steps=4)
     arguments = launching.arguments(Launch(settings=settings), "m")
