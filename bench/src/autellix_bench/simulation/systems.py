@@ -55,7 +55,7 @@ _ALL = (
     System(
         name="vllm",
         about="vLLM 0.6.1 as the paper's first baseline: first come first served in each engine, no prefix cache, "
-        "round robin over engines. Its prefill is in chunks here too, which the version did only if asked.",
+        "round robin over engines. Prefill is in chunks, as in all these systems.",
         placement=RoundRobin(),
         prefix_caching=False,
     ),
