@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from autellix_bench.engine.costs import Costs, Load
 from autellix_bench.engine.fitting import Sample, fitted
 from autellix_bench.engine.settings import EngineSettings
-from autellix_core.levels import Levels
 
 __all__ = ["PROFILES", "Profile"]
 
@@ -134,7 +133,6 @@ _ALL = (
             slots=16,
             blocks=4096,
             step_tokens=4096,
-            levels=Levels.geometric(8, 0.05),
             costs=fitted(_CPU_TINY),
         ),
         "This project's tiny model in vLLM on two CPU cores: 574 tokens/s alone, 3.6 ms a step at batch 16, prefills "
