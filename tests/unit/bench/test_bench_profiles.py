@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from autellix_bench.engine import Costs, Load
 from autellix_bench.engine.fitting import Sample, fitted
 from autellix_bench.engine.profiles import PROFILES
+from autellix_bench.programs import Call, Segment
+from autellix_bench.simulation import SYSTEMS, simulate
 from autellix_core.errors import InvalidSetting
+from bench_loads import program
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -28,6 +31,25 @@ def test_the_8b_profile_is_where_published_figures_are() -> None:
     assert 90 < 1 / alone_s < 100
     assert 5_400 < 256 / full_s < 6_000
     assert 400_000 < engine.longest_tokens < 430_000
+
+
+@pytest.mark.parametrize(
+    ("name", "requests", "prompt", "output", "rate"),
+    [("a100-llama-3.1-8b", 1000, 246, 220, 14.7), ("4xa100-llama-3.1-70b", 200, 213, 218, 4.8)],
+)
+def test_the_checks_that_sources_name_are_what_comes(
+    name: str, requests: int, prompt: int, output: int, rate: float
+) -> None:
+    chance = random.Random(1)
+
+    def tokens(mean: int) -> int:
+        return max(4, int(chance.expovariate(1 / mean)))
+
+    programs = [
+        program(f"p{number}", Call("c", (Segment("q", tokens(prompt)),), tokens(output))) for number in range(requests)
+    ]
+    ended = simulate(programs, SYSTEMS["vllm"], profile=PROFILES[name], engines=1)
+    assert requests / max(record.ended_s for record in ended.calls) == pytest.approx(rate, rel=0.02)
 
 
 def test_larger_models_are_slower_and_swap_less_than_they_compute() -> None:

@@ -54,6 +54,7 @@ class Batching:
         """Whether anything changed since a decision that displaced nobody."""
 
     def _begin_iteration(self, now: float) -> set[str]:
+        """Decide, and say what the iteration computes (``_load``). Returns the calls that had to leave."""
         self.iterations += 1
         self._load = load = Load()
         put_back: set[str] = set()
@@ -155,8 +156,8 @@ class Batching:
         slots = self._room().slots
         if slots < 1 or left < 1 or not self._waiting:
             return
+        # A call does not leave and rejoin the batch in one iteration.
         for call in list(islice((call for call in self.queues.waiting if call.id not in put_back), slots)):
-            # (a call does not leave and rejoin the batch in one step)
             live = self._live[call.id]
             self.memory.enter(live)
             count = min(live.tokens - live.computed, left)

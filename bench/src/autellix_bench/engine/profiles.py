@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from autellix_bench.engine.costs import Costs, Load
 from autellix_bench.engine.fitting import Sample, fitted
 from autellix_bench.engine.settings import EngineSettings
-from autellix_core.levels import Levels
 
 __all__ = ["PROFILES", "Profile"]
 
@@ -105,18 +104,19 @@ _ALL = (
         bandwidth_share=0.77,
         source="Llama-3.1-8B's configuration (32 layers, 8 KV heads of 128, 8.03 billion parameters). 77 % of the "
         "bandwidth: what vLLM 0.23 reached with one request on an A100 40GB (75 tokens/s; johnmusgrave.com, "
-        "vllm-throughput-latency-sweep-on). Check: at 256 calls of 600 tokens this gives 5,700 tokens/s of "
-        "decoding, and with prompts as long as the answers 16 requests/s of ShareGPT's lengths; vLLM 0.4.3's "
-        "release (vllm#5046) says 15.6 for Llama 7B on one GPU.",
+        "vllm-throughput-latency-sweep-on). Check: 1000 requests of 246 prompt and 220 answer tokens on average, all "
+        "there at once, are served at 14.7 a second in the simulator; the release of vLLM 0.4.3 (vllm#5046) gives 15.6 "
+        "for Llama 7B and lengths about like these on one GPU, which it does not name.",
     ),
     _on_a100s(
         "4xa100-llama-3.1-70b",
         _Model(parameters=70.6e9, layers=80, kv_heads=8, head_dim=128),
         gpus=4,
         bandwidth_share=0.65,
-        source="Llama-3.1-70B's configuration (80 layers, 8 KV heads of 128, 70.6 billion parameters), tensor "
-        "parallel over NVLink. 65 % of the bandwidth, assumed lower than on one GPU for the all-reduce of "
-        "every layer.",
+        source="Llama-3.1-70B's configuration (80 layers, 8 KV heads of 128, 70.6 billion parameters), tensor parallel "
+        "over NVLink. 65 % of the bandwidth, assumed lower than on one GPU for the all-reduce of every layer. Check: "
+        "200 requests of 213 and 218 tokens at once are served at 4.8 a second in the simulator; vllm#12315 has 3.3 "
+        "measured, and 5.1 from vLLM's dashboard, for 200 of ShareGPT's on 4 A100 with Llama-3.3-70B.",
     ),
     _on_a100s(
         "8xa100-falcon-180b",
@@ -133,7 +133,6 @@ _ALL = (
             slots=16,
             blocks=4096,
             step_tokens=4096,
-            levels=Levels.geometric(8, 0.05),
             costs=fitted(_CPU_TINY),
         ),
         "This project's tiny model in vLLM on two CPU cores: 574 tokens/s alone, 3.6 ms a step at batch 16, prefills "

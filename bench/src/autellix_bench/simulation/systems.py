@@ -55,14 +55,14 @@ _ALL = (
     System(
         name="vllm",
         about="vLLM 0.6.1 as the paper's first baseline: first come first served in each engine, no prefix cache, "
-        "round robin over engines. Its prefill is in chunks here too, which the version did only if asked.",
+        "round robin over engines. Prefill is in chunks, as in all these systems.",
         placement=RoundRobin(),
         prefix_caching=False,
     ),
     System(
         name="vllm-opt",
         about="The paper's second baseline: vLLM with prefix caching and chunked prefill, first come first served, "
-        "round robin over engines. Multi-step scheduling is in the engines' costs, not in the order.",
+        "round robin over engines. Multi-step scheduling is not modelled.",
         placement=RoundRobin(),
     ),
     System(
@@ -113,7 +113,7 @@ _ALL = (
     System(
         name="las-gateway",
         about="Stock engines behind a gateway that holds a queue a program and sends the least served one's call when "
-        "there is a place: like llm-d-router's program-aware plugin. No call is displaced once it is in an "
+        "there is a place: like llm-d-router's program-aware plugin. No call is displaced for a better one in an "
         "engine.",
         gate=LeastAttained,
     ),
@@ -126,15 +126,16 @@ _ALL = (
     System(
         name="thunderagent",
         about="Stock engines behind a gateway that admits programs, smallest first, while their working sets fit into "
-        "the KV cache: like ThunderAgent. Placed by Algorithm 2, which keeps a program where its cache is.",
+        "the KV cache: like ThunderAgent. Every call goes to its program's engine.",
         gate=WorkingSets,
         placement=Local(short_tokens=0),
     ),
     System(
         name="continuum",
         about="Engines that serve by the arrival of programs, and keep an answered call's KV blocks for its program's "
-        "next one during a tool call, up to 10 s: like Continuum, which learns that time from the tools. Nobody "
-        "else gets those blocks in the meantime, unless running calls need them.",
+        "next one during a tool call, up to 10 s: like Continuum, which learns that time from the tools. Nobody else "
+        "gets those blocks in the meantime, unless running calls need them or nobody runs. Every call goes to its "
+        "program's engine.",
         ranking=lambda _: FirstProgramFirst(),
         placement=Local(short_tokens=0),
         retain_s=10.0,
