@@ -43,6 +43,16 @@ test-matrix: $(PROJECT) $(ENGINE) ## The adapter over the scheduler of every ver
 bench-adapter: $(ENGINE) ## The engine adapter against stock vLLM on this machine: latency, cost a step, throughput
 	PYTHONPATH=engine-image/benchmarks .venv-engine/bin/python -m adapter_benchmark $(ARGS)
 
+.PHONY: bench
+bench: $(PROJECT) $(ENGINE) $(PEERS) ## The whole evaluation, simulated and beside other routers on this machine, as a page in .bench/evaluation
+	python -m autellix_bench experiments --out .bench/evaluation
+	python -m autellix_bench compare --out .bench/evaluation $(ARGS)
+	python -m autellix_bench report .bench/evaluation
+
+.PHONY: bench-check
+bench-check: $(PROJECT) ## Simulated scenarios against the ranges that are accepted of them: a minute
+	python -m autellix_bench check $(ARGS)
+
 .PHONY: check
 check: $(PROJECT) ## Format, lint, types, import contracts, unit and paper tests: quick, before every commit
 	ruff format --check $(SOURCES)

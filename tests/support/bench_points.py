@@ -32,7 +32,7 @@ LIVE = {
     "direct-round-robin": 1.1,
     "vllm-router-round-robin": 1.12,
     "vllm-router-cache-aware": 1.0,
-    "vllm-router-program": 0.95,
+    "vllm-router-programs": 0.95,
     "sglang-router-cache-aware": 1.05,
     "litellm": 1.3,
     "autellix-stock-engines": 0.5,

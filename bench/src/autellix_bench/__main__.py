@@ -1,112 +1,71 @@
-"""``python -m autellix_bench engine-sim``: an engine without a GPU and without a model."""
+"""``python -m autellix_bench COMMAND``: the commands, composed."""
 
 import argparse
-import math
 import sys
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Protocol, cast
 
-from autellix_bench.engine import Costs, EngineSettings
-from autellix_bench.server import FailureKind, Knobs, run
-from autellix_bench.server.knobs import MODEL
-from autellix_core.errors import InvalidSetting
-from autellix_core.levels import Levels
-from autellix_core.priority import Policy
+from autellix_bench.commands.failures import Failed, Misused
 
-__all__ = ["main", "parse"]
+__all__ = ["COMMANDS", "main", "parse"]
+
+COMMANDS: Mapping[str, str] = {
+    "engine-sim": "a simulated engine, without GPU or model, as a server",
+    "workload": "a workload's programs, written to be replayed, or their statistics",
+    "simulate": "one simulated run: a system under a load, in virtual time",
+    "experiments": "the simulated experiments of the evaluation",
+    "live": "a load of programs sent to a server with the OpenAI API",
+    "compare": "the live comparison: ours and other routers, on real engines and the same programs",
+    "calibrate": "the costs of an engine at a URL, fitted for the engine model; nobody else may use it meanwhile",
+    "report": "a page with pictures of what was measured, the paper's claims beside it",
+    "check": "simulated scenarios against the ranges that are accepted of them",
+}
+"""What each is; the module of the same name in :mod:`autellix_bench.commands` has its arguments and runs it."""
+
+
+class _Command(Protocol):
+    """Such a module."""
+
+    def arguments(self, parser: argparse.ArgumentParser, /) -> None:
+        """Add its own."""
+
+    def run(self, given: argparse.Namespace, /) -> None:
+        """Do it.
+
+        :raises Misused, Failed, OSError: with what is wrong.
+        """
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command."""
-    given, knobs = parse(sys.argv[1:] if argv is None else argv)
-    run(knobs, host=given.host, port=given.port)
+    """Run a command. Exits with a sentence and status 2 if it was asked wrongly, with 1 if it failed."""
+    given = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        _command(given.command).run(given)
+    except Misused as error:
+        given.parser.error(str(error))
+    except (Failed, OSError) as error:
+        sys.exit(f"{given.parser.prog}: {error}")
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{given.parser.prog}: interrupted; nothing is left running.\n")
+        sys.exit(130)
 
 
-def parse(argv: Sequence[str]) -> tuple[argparse.Namespace, Knobs]:
+def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Read the command line. Exits with status 2 and a sentence if it is wrong."""
     parser = argparse.ArgumentParser(prog="python -m autellix_bench", description="Engines and load without a GPU.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    sim = commands.add_parser("engine-sim", help="a simulated engine", description="An engine without a GPU.")
-    _engine_sim(sim)
-    given = parser.parse_args(argv)
-    try:
-        return given, _knobs(given)
-    except InvalidSetting as error:
-        sim.error(str(error))
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, about in COMMANDS.items():
+        own = commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}.")
+        own.set_defaults(parser=own)
+        if name in argv[:1]:
+            _command(name).arguments(own)
+    return parser.parse_args(argv)
 
 
-def _engine_sim(parser: argparse.ArgumentParser) -> None:
-    usual, engine = Knobs(), EngineSettings()
-    add = parser.add_argument
-    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    add("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
-    add("--model", default=MODEL, help="its name in the API (default: %(default)s)")
-    add("--max-model-len", type=int, default=usual.longest_tokens, metavar="TOKENS", help="(default: %(default)s)")
-    add("--time-to-first-token", type=_s, default=0.0, metavar="S", help="of a short prompt (default: one iteration)")
-    add("--inter-token-time", type=_s, default=0.01, metavar="S", help="an iteration of decoding (default: 0.01)")
-    add("--prefill-token-time", type=_s, default=0.0, metavar="S", help="each further prompt token (default: 0)")
-    add("--decode-call-time", type=_s, default=0.0, metavar="S", help="each call in the batch (default: 0)")
-    add("--context-token-time", type=_s, default=0.0, metavar="S", help="each token attended to (default: 0)")
-    add("--max-num-seqs", type=int, default=engine.slots, metavar="CALLS", help="in the batch (default: %(default)s)")
-    add("--max-num-batched-tokens", type=int, default=engine.step_tokens, metavar="TOKENS", help="an iteration")
-    add("--kv-blocks", type=int, default=engine.blocks, metavar="BLOCKS", help="(default: %(default)s)")
-    add("--block-size", type=int, default=engine.block_tokens, metavar="TOKENS", help="(default: %(default)s)")
-    policies = [policy.value for policy in Policy]
-    add("--policy", choices=policies, default=engine.policy.value, help="for calls that name none")
-    add("--level-bounds", type=_times, metavar="S,S,...", help="upper ends of all levels but the last")
-    add("--level-quanta", type=_times, metavar="S,S,...", help="each level's quantum (default: the level's width)")
-    add("--beta", type=float, help="promote a call when its waiting is beta times its service (default: never)")
-    add("--decide-every", type=int, default=engine.decide_every_steps, metavar="N", help="in steps")
-    add("--most-preemptions", type=int, default=engine.most_preemptions, metavar="N", help="a decision")
-    add("--failure-rate", type=float, default=0.0, metavar="SHARE", help="of calls that are made to fail (default: 0)")
-    kinds = [kind.value for kind in FailureKind]
-    add("--failure-kind", choices=kinds, default=usual.failure_kind.value, help="(default: %(default)s)")
-    add("--seed", type=int, default=0, help="of texts and failures (default: 0)")
-
-
-def _knobs(given: argparse.Namespace) -> Knobs:
-    costs = Costs(
-        step_s=given.inter_token_time,
-        prefill_s=max(0.0, given.time_to_first_token - given.inter_token_time),
-        prefill_token_s=given.prefill_token_time,
-        decode_s=given.decode_call_time,
-        context_token_s=given.context_token_time,
-    )
-    engine = EngineSettings(
-        slots=given.max_num_seqs,
-        blocks=given.kv_blocks,
-        block_tokens=given.block_size,
-        step_tokens=given.max_num_batched_tokens,
-        policy=Policy(given.policy),
-        levels=_levels(given.level_bounds, given.level_quanta, given.beta),
-        decide_every_steps=given.decide_every,
-        most_preemptions=given.most_preemptions,
-        costs=costs,
-    )
-    return Knobs(
-        engine=engine,
-        model=given.model,
-        longest_tokens=given.max_model_len,
-        failure_rate=given.failure_rate,
-        failure_kind=FailureKind(given.failure_kind),
-        seed=given.seed,
-    )
-
-
-def _levels(bounds: tuple[float, ...] | None, quanta: tuple[float, ...] | None, beta: float | None) -> Levels:
-    if bounds is None and quanta is None:
-        return Levels.geometric(beta=beta)
-    bounds = Levels.geometric().bounds_s if bounds is None else bounds
-    widths = tuple(high - low for low, high in pairwise((0.0, *bounds, math.inf)))
-    return Levels(bounds_s=bounds, quanta_s=quanta or widths, beta=beta)
-
-
-def _s(text: str) -> float:
-    return float(text)
-
-
-def _times(text: str) -> tuple[float, ...]:
-    return tuple(float(part) for part in text.split(",") if part.strip())
+def _command(name: str) -> _Command:
+    """Only the one that is run is imported: a simulated engine waits for no plotting library."""
+    return cast("_Command", import_module(f"autellix_bench.commands.{name.replace('-', '_')}"))
 
 
 if __name__ == "__main__":

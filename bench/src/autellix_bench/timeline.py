@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import IO
 
-__all__ = ["Stretch"]
+__all__ = ["Stretch", "read", "write"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +21,14 @@ class Stretch:
     level: int
     began_s: float
     ended_s: float
+
+
+def write(stretches: Iterable[Stretch], to: IO[str]) -> None:
+    """One line of JSON a stretch."""
+    for stretch in stretches:
+        to.write(json.dumps(asdict(stretch), separators=(",", ":"), sort_keys=True) + "\n")
+
+
+def read(lines: Iterable[str]) -> Iterator[Stretch]:
+    """The stretches of a file."""
+    return (Stretch(**json.loads(line)) for line in lines)

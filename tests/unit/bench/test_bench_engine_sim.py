@@ -11,7 +11,8 @@ import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from autellix_bench.__main__ import parse
+from autellix_bench.__main__ import main, parse
+from autellix_bench.commands.engine_sim import knobs as knobs_of
 from autellix_bench.engine import Costs, EngineModel, EngineSettings, Outcome, Output
 from autellix_bench.server import FailureKind, Knobs, Serving, application
 from autellix_bench.server.asked import read
@@ -201,7 +202,8 @@ def test_the_command_line_sets_the_engine() -> None:
         "--port 9001 --time-to-first-token 0.75 --inter-token-time 0.25 --max-num-seqs 4 --kv-blocks 4000 "
         "--level-bounds 1,3 --beta 2 --policy plas --failure-rate 0.5 --failure-kind hang --seed 11"
     )
-    given, knobs = parse(["engine-sim", *told.split()])
+    given = parse(["engine-sim", *told.split()])
+    knobs = knobs_of(given)
     assert given.port == 9001
     assert knobs.engine.costs == Costs(step_s=0.25, prefill_s=0.5)
     assert knobs.engine.levels == Levels((1.0, 3.0), (1.0, 2.0, float("inf")), 2.0)
@@ -220,6 +222,6 @@ def test_the_command_line_sets_the_engine() -> None:
 )
 def test_a_wrong_command_line_is_a_sentence(given: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        parse(["engine-sim", *given.split()])
+        main(["engine-sim", *given.split()])
     assert ended.value.code == 2
     assert said in capsys.readouterr().err

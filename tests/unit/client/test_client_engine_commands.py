@@ -1,4 +1,4 @@
-"""`autellix engine check` and `autellix engine-sim` hand over to what is installed, or say that it is not."""
+"""`autellix engine check`, `engine-sim` and `bench` hand over to what is installed, or say that it is not."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ runner = CliRunner()
         (["engine", "check", "http://e:1", "--json"], ["autellix_engine.conformance", "http://e:1", "--json"]),
         (["engine", "check", "--help"], ["autellix_engine.conformance", "--help"]),
         (["engine-sim", "--port", "9"], ["autellix_bench", "engine-sim", "--port", "9"]),
+        (["bench", "simulate", "--rate", "2"], ["autellix_bench", "simulate", "--rate", "2"]),
+        (["bench", "--help"], ["autellix_bench", "--help"]),
     ],
 )
 def test_the_command_becomes_the_other_distributions(
@@ -35,6 +37,7 @@ def test_the_command_becomes_the_other_distributions(
     [
         (["engine", "check", "http://e:1"], "pip install autellix-engine[conformance]"),
         (["engine-sim"], "pip install autellix-bench"),
+        (["bench", "check"], "pip install autellix-bench"),
     ],
 )
 def test_a_distribution_that_is_not_installed_is_a_sentence(

@@ -14,17 +14,18 @@ class System:
     """One of the compared."""
 
     name: str
+    """Of lower-case words with hyphens, as it is chosen on a command line and stands in points."""
     peer: Peer
     engines: EngineKind = EngineKind.STOCK
 
 
 _AUTELLIX = PEERS["Autellix"]
 
-OURS = System("Autellix, adapter", _AUTELLIX, EngineKind.ADAPTER)
+OURS = System("autellix", _AUTELLIX, EngineKind.ADAPTER)
 """What all others are set against."""
 
 SYSTEMS: tuple[System, ...] = (
-    *(System(name, peer) for name, peer in PEERS.items() if peer is not _AUTELLIX),
-    System("Autellix, stock engines", _AUTELLIX),
+    *(System(name.lower().replace(" ", "-"), peer) for name, peer in PEERS.items() if peer is not _AUTELLIX),
+    System("autellix-stock-engines", _AUTELLIX),
     OURS,
 )

@@ -50,7 +50,7 @@ _LOOKS = {
     "direct-round-robin": Look("Direct, round robin", _GREY, "-", "v"),
     "vllm-router-round-robin": Look("vllm-router, round robin", _BLUE, "-", "s"),
     "vllm-router-cache-aware": Look("vllm-router, cache aware", _BLUE, "--", "D"),
-    "vllm-router-program": Look("vllm-router, program scheduling", _PURPLE, "-", "^"),
+    "vllm-router-programs": Look("vllm-router, program scheduling", _PURPLE, "-", "^"),
     "sglang-router-cache-aware": Look("sglang-router, cache aware", _GREEN, "-", "P"),
     "litellm": Look("LiteLLM Proxy", _ORANGE, "-", "<"),
     "autellix-stock-engines": Look("Autellix, stock engines", _VERMILION, "--", "d", ours=True),

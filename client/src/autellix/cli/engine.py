@@ -1,4 +1,4 @@
-"""`autellix engine check` and `autellix engine-sim`: commands of other distributions, in this process's place."""
+"""`autellix engine check`, `engine-sim` and `bench`: commands of other distributions, in this process's place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 
 from autellix import errors
 
-__all__ = ["check", "engine_sim"]
+__all__ = ["bench", "check", "engine_sim"]
 
 
 def check(context: typer.Context) -> None:
@@ -22,6 +22,11 @@ def check(context: typer.Context) -> None:
 def engine_sim(context: typer.Context) -> None:
     """Run a simulated engine, without GPU or model. What follows goes to it, `--help` too."""
     _become("autellix_bench", "autellix_bench", ["engine-sim", *context.args], part="simulated engine")
+
+
+def bench(context: typer.Context) -> None:
+    """Measure what program-aware serving gains, simulated and live. What follows goes to it, `--help` too."""
+    _become("autellix_bench", "autellix_bench", context.args, part="benchmark")
 
 
 def _become(package: str, module: str, arguments: Sequence[str], *, part: str, wants: str = "") -> None:
