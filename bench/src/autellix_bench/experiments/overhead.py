@@ -1,8 +1,8 @@
 """What ordering costs: the core's queues under each policy, timed, with nothing of an engine around them.
 
-A step of an engine is a decision, and what became of it: calls that end, new ones in their place, victims put back. The
-same calls pass under each policy, and all policies step in turn, so what disturbs the machine disturbs all alike. This is
-a measurement, so unlike the simulations it is another one on each run.
+A step of an engine is a decision, and what became of it: calls that end, new ones in their place, victims put back.
+The same calls pass under each policy, and all policies step in turn, so what disturbs the machine disturbs all alike.
+This is a measurement, so unlike the simulations it is another one on each run.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The tasks of each experiment: systems, rates, seeds, sizes.
 
 Rates lie around the knee of vLLM's own order, found by a coarse sweep, since a curve that is far from it on both sides
-tells systems apart by interpolation alone. A run has as many programs as it takes for calls to queue beyond the knee; the
-numbers are what two cores do in a quarter of an hour.
+tells systems apart by interpolation alone. A run has as many programs as it takes for calls to queue beyond the knee;
+the numbers are what two cores do in a quarter of an hour.
 """
 
 from __future__ import annotations
