@@ -103,7 +103,8 @@ async def test_on_vllm_the_tiny_models_prompts_have_their_lengths(first_engine: 
     found = {record.call: record for record in calls}
     for call in program.calls:
         assert (found[call.id].prompt_tokens, found[call.id].output_tokens) == (call.prompt_tokens, call.output_tokens)
-    assert (found["b"].cached_tokens or 0) >= 112  # in blocks of 16, the first prompt's 104 and its answer's begin
+    # The engine knows again what it wrote itself: the answer is in the later prompt as it was.
+    assert (found["d"].cached_tokens or 0) > found["b"].prompt_tokens
 
 
 async def test_several_engines_get_calls_in_turn() -> None:
