@@ -95,5 +95,5 @@ def test_the_simulated_engines_costs_are_measured_from_outside() -> None:
 
 
 def test_a_batch_larger_than_the_engines_is_refused() -> None:
-    with pytest.raises(CallFailed, match="did not decode together"):
+    with pytest.raises(CallFailed, match="never decoded together"):
         virtually(_measured(Plan(batches=(6,), contexts=(32,), prompts=(16,), decoded_tokens=4)))

@@ -48,7 +48,7 @@ async def measured(
 ) -> list[Sample]:
     """Measure; ``said`` hears what is being done. Prompts are salted, so none is found in the engine's cache.
 
-    :raises CallFailed: if a call failed, or the calls of a batch did not run together.
+    :raises CallFailed: if a call failed, or the calls of a batch never ran together.
     """
     asker = Asker(target, transport, salt=secrets.token_hex(6) if salt is None else salt)
     shapes = [(tokens, 1) for tokens in plan.prompts]
@@ -62,7 +62,8 @@ async def measured(
             alone = index < len(plan.prompts)
             lengths = [(tokens, 1 if alone else plan.decoded_tokens)] * calls
             timed = await _asked(asker, f"{turn}-{index}", lengths)
-            found[index].append(prefill(timed[0], step_tokens=plan.step_tokens) if alone else decode(timed))
+            sample = prefill(timed[0], step_tokens=plan.step_tokens) if alone else decode(timed)
+            found[index] += () if sample is None else (sample,)
     return [_middle(samples) for samples in found]
 
 
@@ -90,17 +91,11 @@ def prefill(call: Timed, *, step_tokens: int) -> Sample:
     )
 
 
-def decode(calls: Sequence[Timed]) -> Sample:
-    """The iterations in which all these calls decoded: from the latest first token to the earliest last one.
-
-    :raises CallFailed: if there were none.
-    """
+def decode(calls: Sequence[Timed]) -> Sample | None:
+    """The iterations in which all these calls decoded: from the latest first token to the earliest last one."""
     begin, end = max(call.times_s[0] for call in calls), min(call.times_s[-1] for call in calls)
     if end <= begin:
-        raise CallFailed(
-            f"The {len(calls)} calls did not decode together; measure smaller batches (the engine's --max-num-seqs is "
-            "the largest), or more tokens a call."
-        )
+        return None
     tokens = context = 0.0
     for call in calls:
         an_event = (call.output_tokens - 1) / (len(call.times_s) - 1)
@@ -112,6 +107,11 @@ def decode(calls: Sequence[Timed]) -> Sample:
 
 
 def _middle(samples: Sequence[Sample]) -> Sample:
+    if not samples:
+        raise CallFailed(
+            "The calls of a batch never decoded together; measure smaller batches (the engine's --max-num-seqs is the "
+            "largest), or more tokens a call."
+        )
     return sorted(samples, key=lambda sample: sample.seconds / sample.steps)[len(samples) // 2]
 
 
