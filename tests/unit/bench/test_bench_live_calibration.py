@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from autellix_bench.engine import Costs, EngineSettings
 from autellix_bench.live import ENCODINGS, CallFailed, Target
 from autellix_bench.live.calibration import Fit, Plan, Sample, fitted, measured
+from autellix_bench.live.calibration.measuring import Timed, decode
 from autellix_bench.server import Knobs, Serving, application
 from bench_virtual import AppTransport, virtually
 
@@ -65,6 +66,12 @@ def test_a_fit_is_data_for_a_profile() -> None:
     assert fit.sentence() == "Over 10 measurements the fitted costs are 4.0% off in the mean and 11.0% at worst."
 
 
+def test_events_of_several_tokens_count_as_those() -> None:
+    one_by_one = [Timed(100, 9, 0.0, [1.0 + index for index in range(9)])] * 2
+    in_pairs = [Timed(100, 9, 0.0, [1.0, 3.0, 5.0, 7.0, 9.0])] * 2
+    assert decode(one_by_one) == decode(in_pairs) == Sample(8.0, 8.0, decodes=16, context_tokens=2 * 836)
+
+
 PLAN = Plan(batches=(1, 2, 4), contexts=(32, 256), prompts=(16, 200, 700), decoded_tokens=24, step_tokens=256)
 
 
@@ -88,5 +95,5 @@ def test_the_simulated_engines_costs_are_measured_from_outside() -> None:
 
 
 def test_a_batch_larger_than_the_engines_is_refused() -> None:
-    with pytest.raises(CallFailed, match="did not decode together"):
+    with pytest.raises(CallFailed, match="never decoded together"):
         virtually(_measured(Plan(batches=(6,), contexts=(32,), prompts=(16,), decoded_tokens=4)))
