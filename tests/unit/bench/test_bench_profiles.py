@@ -3,7 +3,7 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autellix_bench.engine import Costs, Load
@@ -78,6 +78,7 @@ LOADS = [
 TERM = st.one_of(st.just(0.0), st.floats(1e-6, 1e-3))
 
 
+@settings(deadline=None)
 @given(st.floats(1e-3, 0.05), TERM, TERM, TERM, TERM, TERM)
 def test_costs_are_found_again(
     step_s: float, prefill_s: float, prefill_token_s: float, decode_s: float, context_token_s: float, swap_s: float
