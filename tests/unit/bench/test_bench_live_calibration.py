@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import astuple, replace
 
 import pytest
 from hypothesis import given
@@ -21,13 +22,13 @@ SHAPES = [
 ]
 
 
-def values(costs: Costs) -> tuple[float, ...]:
-    return (costs.step_s, costs.prefill_s, costs.prefill_token_s, costs.decode_s, costs.context_token_s)
+def told_s(costs: tuple[float, ...], sample: Sample) -> float:
+    return sum(cost * count for cost, count in zip(costs, sample.terms, strict=True))
 
 
 def took(costs: Costs, shape: tuple[int, ...], error: float = 0.0) -> Sample:
-    seconds = sum(cost * count for cost, count in zip(values(costs), shape, strict=True))
-    return Sample(seconds * (1 + error), *shape)
+    sample = Sample(1.0, *shape)
+    return replace(sample, seconds=told_s(astuple(costs), sample) * (1 + error))
 
 
 @given(st.tuples(*(st.floats(1e-5, 1e-1) for _ in range(5))))
@@ -39,12 +40,11 @@ def test_costs_are_found_again_in_the_times_that_they_make(costs: tuple[float, .
 @given(st.lists(st.floats(-0.2, 0.2), min_size=len(SHAPES), max_size=len(SHAPES)))
 def test_no_cost_is_negative_and_none_fits_better_nearby(errors: list[float]) -> None:
     samples = [took(COSTS, shape, error) for shape, error in zip(SHAPES, errors, strict=True)]
-    costs = values(fitted(samples).costs)
+    costs = astuple(fitted(samples).costs)
     assert min(costs) >= 0
 
     def squares(costs: tuple[float, ...]) -> float:
-        told = [sum(cost * count for cost, count in zip(costs, sample.terms, strict=True)) for sample in samples]
-        return sum((time / sample.seconds - 1) ** 2 for time, sample in zip(told, samples, strict=True))
+        return sum((told_s(costs, sample) / sample.seconds - 1) ** 2 for sample in samples)
 
     for index, cost in enumerate(costs):
         for change in (-1e-3 * cost, 1e-3 * cost + 1e-8):

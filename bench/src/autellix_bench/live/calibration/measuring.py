@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from autellix_bench.engine.fitting import Sample
 from autellix_bench.live.asking import Asker, Named
-from autellix_bench.live.calibration.fitting import Sample
 from autellix_bench.live.readings import CallFailed, Reading
 from autellix_bench.live.targets import Target
 from autellix_bench.live.transport import Transport
