@@ -103,7 +103,8 @@ async def test_on_vllm_the_tiny_models_prompts_have_their_lengths(first_engine: 
     found = {record.call: record for record in calls}
     for call in program.calls:
         assert (found[call.id].prompt_tokens, found[call.id].output_tokens) == (call.prompt_tokens, call.output_tokens)
-    assert (found["b"].cached_tokens or 0) >= 112  # in blocks of 16, the first prompt's 104 and its answer's begin
+    # The engine knows again what it wrote itself: the answer is in the later prompt as it was.
+    assert (found["d"].cached_tokens or 0) > found["b"].prompt_tokens
 
 
 async def test_several_engines_get_calls_in_turn() -> None:
@@ -133,18 +134,18 @@ async def _ready(http: httpx2.AsyncClient, engines: int) -> bool:
 
 @pytest.mark.parametrize("kind", FailureKind)
 async def test_calls_that_fail_are_in_the_records(kind: FailureKind) -> None:
-    async with engine(failure_rate=0.3, failure_kind=kind, seed=5) as url:
-        run, calls = await driven(trees(10), on(url, timeout_s=1.0))
+    async with engine(failure_rate=0.15, failure_kind=kind, seed=5) as url:
+        run, calls = await driven(trees(20), on(url, **({"timeout_s": 1.0} if kind is FailureKind.HANG else {})))
         async with httpx2.AsyncClient(base_url=url) as http:
             await eventually(lambda: _idle(http), "the engine gave up every call that the driver had left")
     failed = {record.program for record in calls if record.error is not None}
-    assert 0 < run.failed == len(failed) < 10
+    assert 0 < run.failed == len(failed) < 20
     for program in failed:
         errors = [record.error or "" for record in calls if record.program == program]
         words = {FailureKind.ERROR: "Status 500", FailureKind.CUT: "broke off", FailureKind.HANG: "longer than 1 s"}
         assert any(words[kind] in error for error in errors)
     whole = [record.program for record in calls if record.program not in failed]
-    assert len(whole) == 4 * (10 - run.failed)
+    assert len(whole) == 4 * (20 - run.failed)
 
 
 async def _idle(http: httpx2.AsyncClient) -> bool:
@@ -183,7 +184,7 @@ async def _busy(http: httpx2.AsyncClient) -> bool:
 
 
 async def test_an_engine_is_measured_over_http() -> None:
-    plan = Plan(batches=(1, 4), contexts=(16, 256), prompts=(16, 256), decoded_tokens=12, repeats=1)
+    plan = Plan(batches=(1, 4), contexts=(16, 256), prompts=(16, 256), decoded_tokens=12, repeats=2)
     async with engine() as url, HttpTransport() as transport:
         samples = await measured(on(url, encoding=ENCODINGS["simulated"]), plan, transport=transport)
     assert len(samples) == 6

@@ -1,6 +1,6 @@
 """KV blocks: what is kept, what is found again, what is given up first."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autellix_bench.engine import Blocks, Piece
@@ -83,6 +83,7 @@ def test_two_calls_that_compute_the_same_at_once_hold_it_twice_and_leave_it_once
 STEP = st.tuples(st.sampled_from("abcd"), st.integers(0, 24), st.integers(0, 2), st.booleans())
 
 
+@settings(deadline=None)
 @given(st.lists(STEP, max_size=60))
 def test_no_block_is_lost_or_held_twice(steps: list[tuple[str, int, int, bool]]) -> None:
     blocks = Blocks(6, 4)

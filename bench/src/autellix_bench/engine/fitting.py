@@ -1,65 +1,102 @@
-"""Costs of an engine from measured iterations."""
+"""The costs under which the engine model takes the times that were measured: least squares, none below zero."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from autellix_bench.engine.costs import Costs, Load
-from autellix_core.errors import InvalidSetting
+from autellix_bench.engine.costs import Costs
 
-__all__ = ["Sample", "fitted"]
+__all__ = ["Fit", "Sample", "fitted"]
 
-_TERMS: Mapping[str, Callable[[Load], int]] = {
-    "step_s": lambda _: 1,
-    "prefill_s": lambda load: load.prefills_begun,
-    "prefill_token_s": lambda load: load.prefill_tokens,
-    "decode_s": lambda load: load.decodes,
-    "context_token_s": lambda load: load.context_tokens,
-    "swap_token_s": lambda load: load.swapped_tokens,
-}
+_COSTS = ("step_s", "prefill_s", "prefill_token_s", "decode_s", "context_token_s", "swap_token_s")
+_LEAST_STEP_S = 1e-6
+"""An iteration takes time; where the measurements tell of none beside what is in it, it is this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One iteration of a real engine: what was in it, and how long it took."""
+    """A stretch of an engine's iterations: what they computed together, and how long they took."""
 
-    load: Load
     seconds: float
+    steps: float = 1.0
+    prefills_begun: float = 0.0
+    prefill_tokens: float = 0.0
+    decodes: float = 0.0
+    context_tokens: float = 0.0
+    swapped_tokens: float = 0.0
+    """What :class:`~autellix_bench.engine.costs.Load` counts, summed over the iterations."""
+
+    @property
+    def terms(self) -> tuple[float, ...]:
+        """What each of the fitted costs is multiplied by."""
+        return (
+            *(self.steps, self.prefills_begun, self.prefill_tokens),
+            *(self.decodes, self.context_tokens, self.swapped_tokens),
+        )
 
 
-def fitted(samples: Sequence[Sample]) -> Costs:
-    """The costs that explain the samples best, none of them negative.
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Costs, and how well they tell the times that they were fitted to."""
 
-    Least squares of the relative errors, so that an iteration of 2 ms counts like one of 200 ms. With six terms every
-    subset of them can be solved outright, and the best without a negative one is the answer: exact, with nothing that
-    must converge. A term that no sample has is 0.
+    costs: Costs
+    samples: int
+    mean_error: float
+    """The mean distance of a time told from the time measured, as a share of the latter."""
+    worst_error: float
 
-    Raises :class:`InvalidSetting` where no iteration time is above 0 or none would be left as the cost of a step.
+    def sentence(self) -> str:
+        """How good it is."""
+        return (
+            f"Over {self.samples} measurements the fitted costs are {self.mean_error:.1%} off in the mean and "
+            f"{self.worst_error:.1%} at worst."
+        )
+
+    def to_json(self, *, name: str) -> str:
+        """As data for a profile of this name."""
+        error = {"samples": self.samples, "mean": self.mean_error, "worst": self.worst_error}
+        return json.dumps({"name": name, "costs": asdict(self.costs), "error": error}, indent=2)
+
+
+def fitted(samples: Sequence[Sample]) -> Fit:
+    """The costs whose relative errors have the least sum of squares.
+
+    :raises ValueError: if the samples are too few or too much alike to tell the costs apart.
     """
-    if not samples or any(not sample.seconds > 0 for sample in samples):
-        raise InvalidSetting("Costs are fitted to iterations that took time; measure some.")
-    weights = np.array([1.0 / sample.seconds for sample in samples])
-    columns = {name: np.array([float(of(sample.load)) for sample in samples]) * weights for name, of in _TERMS.items()}
-    others = [name for name, column in columns.items() if name != "step_s" and column.any()]
-    best: dict[str, float] = {}
-    least = float("inf")
-    for count in range(len(others) + 1):
-        for subset in combinations(others, count):
-            names = ("step_s", *subset)
-            found, error = _least_squares([columns[name] for name in names])
-            if found[0] > 0 and min(found) >= 0 and error < least * (1 - 1e-9):
-                best, least = dict(zip(names, found, strict=True)), error
-    if not best:
-        raise InvalidSetting("No cost of a step above 0 fits these samples; measure iterations with less in them, too.")
-    return Costs(**best)
+    times = np.array([sample.seconds for sample in samples])
+    if len(samples) == 0 or not (times > 0).all():
+        raise ValueError("Costs are fitted to at least one sample, each of a time above zero.")
+    terms = np.array([sample.terms for sample in samples]) / times[:, None]
+    present = [index for index in range(terms.shape[1]) if terms[:, index].any()]
+    if np.linalg.matrix_rank(terms[:, present] / terms[:, present].max(axis=0)) < len(present):
+        raise ValueError(
+            "The samples are too few or too much alike to tell the costs apart; measure more batch sizes, contexts "
+            "and prompt lengths."
+        )
+    found = min(_candidates(terms, present), key=lambda each: float(np.sum((terms @ each - 1) ** 2)))
+    found[0] = max(found[0], _LEAST_STEP_S)
+    costs = Costs(**dict(zip(_COSTS, found.tolist(), strict=True)))
+    errors = np.abs(terms @ found - 1)
+    return Fit(costs, len(samples), float(errors.mean()), float(errors.max()))
 
 
-def _least_squares(columns: Sequence[np.ndarray]) -> tuple[list[float], float]:
-    """Factors of the columns whose sum is nearest to 1 everywhere, and the squared error."""
-    scales = [float(np.linalg.norm(column)) for column in columns]
-    matrix = np.stack([column / scale for column, scale in zip(columns, scales, strict=True)], axis=1)
-    factors = np.linalg.lstsq(matrix, np.ones(len(matrix)), rcond=None)[0]
-    error = float(np.square(matrix @ factors - 1.0).sum())
-    return [float(factor) / scale for factor, scale in zip(factors, scales, strict=True)], error
+def _candidates(terms: NDArray[np.float64], present: Sequence[int]) -> Iterator[NDArray[np.float64]]:
+    """The least squares of each set of costs, the others zero, where none is negative: the best is among them.
+
+    At the least squares without negative costs some are zero, and the others are where they would be without that
+    condition. Six costs make 64 sets, so each is looked at.
+    """
+    ones = np.ones(len(terms))
+    for count in range(len(present) + 1):
+        for chosen in combinations(present, count):
+            costs = np.zeros(terms.shape[1])
+            if chosen:
+                part = terms[:, chosen]
+                scale = part.max(axis=0)  # seconds a step and seconds a token are orders of magnitude apart
+                costs[list(chosen)] = np.linalg.lstsq(part / scale, ones, rcond=None)[0] / scale
+            if (costs >= 0).all():
+                yield costs

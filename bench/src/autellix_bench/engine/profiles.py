@@ -8,7 +8,7 @@ token attended to is read from the KV cache (bandwidth again).
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autellix_bench.engine.costs import Costs, Load
+from autellix_bench.engine.costs import Costs
 from autellix_bench.engine.fitting import Sample, fitted
 from autellix_bench.engine.settings import EngineSettings
 
@@ -88,9 +88,9 @@ _HOW = (
 )
 
 _CPU_TINY = [
-    *[Sample(Load(decodes=1), 1 / 574), Sample(Load(decodes=16), 0.0036)],
+    *[Sample(1 / 574, decodes=1), Sample(0.0036, decodes=16)],
     *[
-        Sample(Load(prefills_begun=1, prefill_tokens=tokens), seconds)
+        Sample(seconds, prefills_begun=1, prefill_tokens=tokens)
         for tokens, seconds in [(512, 0.017), (2048, 0.060), (3900, 0.141)]
     ],
 ]
@@ -115,7 +115,7 @@ _ALL = (
         bandwidth_share=0.65,
         source="Llama-3.1-70B's configuration (80 layers, 8 KV heads of 128, 70.6 billion parameters), tensor parallel "
         "over NVLink. 65 % of the bandwidth, assumed lower than on one GPU for the all-reduce of every layer. Check: "
-        "200 requests of 213 and 218 tokens at once are served at 4.8 a second in the simulator; vllm#12315 has 3.3 "
+        "200 requests of 213 and 218 tokens at once are served at 4.6 a second in the simulator; vllm#12315 has 3.3 "
         "measured, and 5.1 from vLLM's dashboard, for 200 of ShareGPT's on 4 A100 with Llama-3.3-70B.",
     ),
     _on_a100s(
@@ -133,7 +133,7 @@ _ALL = (
             slots=16,
             blocks=4096,
             step_tokens=4096,
-            costs=fitted(_CPU_TINY),
+            costs=fitted(_CPU_TINY).costs,
         ),
         "This project's tiny model in vLLM on two CPU cores: 574 tokens/s alone, 3.6 ms a step at batch 16, prefills "
         "of 512, 2048 and 3900 tokens in 17, 60 and 141 ms. First figures, to be replaced by a calibration.",

@@ -3,10 +3,9 @@
 ::
 
     measuring  a few calls of chosen lengths and numbers, alone on the engine
-    fitting    the costs under which the model takes the times that were measured
 """
 
-from autellix_bench.live.calibration.fitting import Fit, Sample, fitted
+from autellix_bench.engine.fitting import Fit, Sample, fitted
 from autellix_bench.live.calibration.measuring import Plan, measured
 
 __all__ = ["Fit", "Plan", "Sample", "fitted", "measured"]

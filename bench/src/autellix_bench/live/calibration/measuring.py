@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 
+from autellix_bench.engine.fitting import Sample
 from autellix_bench.live.asking import Asker, Named
-from autellix_bench.live.calibration.fitting import Sample
 from autellix_bench.live.readings import CallFailed, Reading
 from autellix_bench.live.targets import Target
 from autellix_bench.live.transport import Transport
@@ -34,7 +34,8 @@ class Plan:
     """That each call of a batch produces."""
     step_tokens: int = 2048
     """Tokens that the engine computes in an iteration at most (vLLM's ``--max-num-batched-tokens``)."""
-    repeats: int = 3
+    repeats: int = 5
+    """Of each measurement the middle one counts: what else runs on the machine only ever makes an engine slower."""
 
 
 async def measured(
@@ -47,32 +48,34 @@ async def measured(
 ) -> list[Sample]:
     """Measure; ``said`` hears what is being done. Prompts are salted, so none is found in the engine's cache.
 
-    :raises CallFailed: if a call failed, or the calls of a batch did not run together.
+    :raises CallFailed: if a call failed, or the calls of a batch never ran together.
     """
     asker = Asker(target, transport, salt=secrets.token_hex(6) if salt is None else salt)
-    samples: list[Sample] = []
+    shapes = [(tokens, 1) for tokens in plan.prompts]
+    shapes += [(tokens, calls) for tokens in plan.contexts for calls in plan.batches]
+    found: list[list[Sample]] = [[] for _ in shapes]
     said("one call first, which is not measured")
     await _asked(asker, "warm", [(plan.prompts[0], plan.decoded_tokens)])
     for turn in range(plan.repeats):
-        for tokens in plan.prompts:
-            said(f"turn {turn + 1} of {plan.repeats}: a prompt of {tokens} tokens")
-            [timed] = await _asked(asker, f"prefill-{turn}-{tokens}", [(tokens, 1)])
-            samples.append(prefill(timed, step_tokens=plan.step_tokens))
-        for context in plan.contexts:
-            for batch in plan.batches:
-                said(f"turn {turn + 1} of {plan.repeats}: {batch} calls of {context} tokens together")
-                calls = [(context, plan.decoded_tokens)] * batch
-                samples.append(decode(await _asked(asker, f"decode-{turn}-{context}-{batch}", calls)))
-    return samples
+        for index, (tokens, calls) in enumerate(shapes):
+            said(f"turn {turn + 1} of {plan.repeats}: {calls} x {tokens} tokens")
+            alone = index < len(plan.prompts)
+            lengths = [(tokens, 1 if alone else plan.decoded_tokens)] * calls
+            timed = await _asked(asker, f"{turn}-{index}", lengths)
+            sample = prefill(timed[0], step_tokens=plan.step_tokens) if alone else decode(timed)
+            found[index] += () if sample is None else (sample,)
+    return [_middle(samples) for samples in found]
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """An answered call: when it was sent, and when each of its tokens came."""
+    """An answered call: when it was sent, and when its tokens came."""
 
     prompt_tokens: int
+    output_tokens: int
     sent_s: float
     times_s: Sequence[float]
+    """Of each event. An engine whose server lags puts several tokens into one."""
 
 
 def prefill(call: Timed, *, step_tokens: int) -> Sample:
@@ -88,24 +91,28 @@ def prefill(call: Timed, *, step_tokens: int) -> Sample:
     )
 
 
-def decode(calls: Sequence[Timed]) -> Sample:
-    """The iterations in which all these calls decoded: from the latest first token to the earliest last one.
-
-    :raises CallFailed: if there were none.
-    """
+def decode(calls: Sequence[Timed]) -> Sample | None:
+    """The iterations in which all these calls decoded: from the latest first token to the earliest last one."""
     begin, end = max(call.times_s[0] for call in calls), min(call.times_s[-1] for call in calls)
     if end <= begin:
-        raise CallFailed(
-            f"The {len(calls)} calls did not decode together; measure smaller batches (the engine's --max-num-seqs is "
-            "the largest), or more tokens a call."
-        )
-    tokens = context = 0
+        return None
+    tokens = context = 0.0
     for call in calls:
+        an_event = (call.output_tokens - 1) / (len(call.times_s) - 1)
         for index, at in enumerate(call.times_s):
             if begin < at <= end:
-                tokens += 1
-                context += call.prompt_tokens + index
+                tokens += an_event
+                context += an_event * (call.prompt_tokens + an_event * (index - 0.5) + 0.5)
     return Sample(seconds=end - begin, steps=tokens / len(calls), decodes=tokens, context_tokens=context)
+
+
+def _middle(samples: Sequence[Sample]) -> Sample:
+    if not samples:
+        raise CallFailed(
+            "The calls of a batch never decoded together; measure smaller batches (the engine's --max-num-seqs is the "
+            "largest), or more tokens a call."
+        )
+    return sorted(samples, key=lambda sample: sample.seconds / sample.steps)[len(samples) // 2]
 
 
 async def _asked(asker: Asker, name: str, lengths: Sequence[tuple[int, int]]) -> list[Timed]:
@@ -120,7 +127,7 @@ async def _asked(asker: Asker, name: str, lengths: Sequence[tuple[int, int]]) ->
         await asker.ask(body, Named(), reading)
         if not reading.times_s:
             raise CallFailed("A call got no token; a calibration needs a target that streams.")
-        return Timed(reading.prompt_tokens or prompt, sent_s, reading.times_s)
+        return Timed(reading.prompt_tokens or prompt, reading.output_tokens, sent_s, reading.times_s)
 
     tasks = [asyncio.create_task(one(index, *each)) for index, each in enumerate(lengths)]
     try:

@@ -15,7 +15,6 @@ many calls as the engines have places stands.
 """
 
 from collections import deque
-from dataclasses import dataclass
 
 from autellix_bench.simulation.gates.gate import Pool
 from autellix_bench.simulation.threads import Thread
@@ -23,15 +22,15 @@ from autellix_core.wire import Report
 
 __all__ = ["LeastAttained"]
 
-
-@dataclass(slots=True)
-class _Service:
-    tokens: float
-    at: float
+_MOST_HALVINGS = 256
+"""After so many the common scale of services is set anew, long before floats end."""
 
 
 class LeastAttained:
-    """The gate."""
+    """The gate.
+
+    All services halve alike, so nothing is halved: a later charge counts for more instead, and only ratios are used.
+    """
 
     def __init__(
         self, pool: Pool, *, half_life_s: float = 60.0, service_weight: float = 0.8, wait_weight: float = 0.2
@@ -39,7 +38,9 @@ class LeastAttained:
         self._places = pool.slots
         self._half_life_s, self._service_weight, self._wait_weight = half_life_s, service_weight, wait_weight
         self._held: dict[str, deque[Thread]] = {}
-        self._service: dict[str, _Service] = {}
+        self._service: dict[str, float] = {}
+        """Of each program that was answered, in tokens as of ``_scaled_at``."""
+        self._scaled_at = 0.0
 
     def hold(self, thread: Thread, *, now: float) -> None:
         """A call came."""
@@ -49,17 +50,16 @@ class LeastAttained:
         """The oldest call of the program with the best score, if there is a place."""
         if inside >= self._places or not self._held:
             return None
-        services = {program: self._attained(program, now) for program in self._held}
-        most = max(services.values()) or 1.0
-        longest_s = max(now - held[0].due_s for held in self._held.values()) or 1.0
+        service = self._service
+        most = max(service.get(program, 0.0) for program in self._held) or 1.0
+        longest_s = now - min(held[0].due_s for held in self._held.values()) or 1.0
+        by_service, by_wait = self._service_weight / most, self._wait_weight / longest_s
 
-        def score(program: str) -> tuple[float, int]:
+        def penalty(program: str) -> tuple[float, int]:
             oldest = self._held[program][0]
-            service = 1.0 - services[program] / most
-            wait = (now - oldest.due_s) / longest_s
-            return self._service_weight * service + self._wait_weight * wait, -oldest.serial
+            return by_service * service.get(program, 0.0) - by_wait * (now - oldest.due_s), oldest.serial
 
-        best = max(self._held, key=score)
+        best = min(self._held, key=penalty)
         held = self._held[best]
         thread = held.popleft()
         if not held:
@@ -69,11 +69,12 @@ class LeastAttained:
     def answered(self, thread: Thread, report: Report, *, now: float) -> None:
         """Charge its tokens; a program that is over is forgotten."""
         program = thread.of.program.id
-        tokens = self._attained(program, now) + report.prompt_tokens + 2 * report.output_tokens
-        self._service[program] = _Service(tokens, now)
         if not thread.of.left:
-            del self._service[program]
-
-    def _attained(self, program: str, now: float) -> float:
-        service = self._service.get(program)
-        return service.tokens * 0.5 ** ((now - service.at) / self._half_life_s) if service else 0.0
+            self._service.pop(program, None)
+            return
+        halvings = (now - self._scaled_at) / self._half_life_s
+        if halvings > _MOST_HALVINGS:
+            self._service = {name: tokens * 0.5**halvings for name, tokens in self._service.items()}
+            self._scaled_at, halvings = now, 0.0
+        tokens = report.prompt_tokens + 2 * report.output_tokens
+        self._service[program] = self._service.get(program, 0.0) + tokens * 2.0**halvings

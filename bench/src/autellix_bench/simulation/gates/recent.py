@@ -13,6 +13,7 @@ overtaking, its limit on remembered sessions, and the backend's own metrics, in 
 the engines have places stands.
 """
 
+import heapq
 from collections import deque
 
 from autellix_bench.simulation.gates.gate import Pool
@@ -20,6 +21,8 @@ from autellix_bench.simulation.threads import Thread
 from autellix_core.wire import Report
 
 __all__ = ["RecentFirst"]
+
+_Place = tuple[bool, float, int]
 
 
 class RecentFirst:
@@ -29,28 +32,41 @@ class RecentFirst:
         self._places = pool.slots
         self._held: dict[str, deque[Thread]] = {}
         self._answered: dict[str, float] = {}
+        self._line: list[tuple[_Place, str]] = []
+        """Sessions with calls, best first; a place that is not theirs any more is passed over."""
 
     def hold(self, thread: Thread, *, now: float) -> None:
         """A call came."""
-        self._held.setdefault(thread.of.program.id, deque()).append(thread)
+        session = thread.of.program.id
+        held = self._held.setdefault(session, deque())
+        held.append(thread)
+        if len(held) == 1:
+            heapq.heappush(self._line, (self._place(session), session))
 
     def let_go(self, *, now: float, inside: int) -> Thread | None:
         """The oldest call of the session that was answered last, if there is a place."""
-        if inside >= self._places or not self._held:
-            return None
-        best = min(self._held, key=self._place)
-        held = self._held[best]
-        thread = held.popleft()
-        if not held:
-            del self._held[best]
-        return thread
+        while inside < self._places and self._line:
+            place, session = heapq.heappop(self._line)
+            if session not in self._held or place != self._place(session):
+                continue
+            held = self._held[session]
+            thread = held.popleft()
+            if held:
+                heapq.heappush(self._line, (self._place(session), session))
+            else:
+                del self._held[session]
+            return thread
+        return None
 
     def answered(self, thread: Thread, report: Report, *, now: float) -> None:
         """Its session is the most recent one now; one that is over is forgotten."""
-        self._answered[thread.of.program.id] = now
+        session = thread.of.program.id
+        self._answered[session] = now
         if not thread.of.left:
-            del self._answered[thread.of.program.id]
+            del self._answered[session]
+        elif session in self._held:
+            heapq.heappush(self._line, (self._place(session), session))
 
-    def _place(self, program: str) -> tuple[bool, float, int]:
-        answered, oldest = self._answered.get(program), self._held[program][0]
+    def _place(self, session: str) -> _Place:
+        answered, oldest = self._answered.get(session), self._held[session][0]
         return (True, 0.0, oldest.serial) if answered is None else (False, -answered, oldest.serial)
