@@ -44,8 +44,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         _command(given.command).run(given)
     except Misused as error:
         given.parser.error(str(error))
-    except (Failed, OSError) as error:
+    except Failed as error:
         sys.exit(f"{given.parser.prog}: {error}")
+    except OSError as error:
+        sys.exit(f"{given.parser.prog}: {error.filename or 'input or output'}: {error.strerror or error}")
     except KeyboardInterrupt:
         sys.stderr.write(f"{given.parser.prog}: interrupted; nothing is left running.\n")
         sys.exit(130)

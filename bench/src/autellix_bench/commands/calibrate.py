@@ -13,6 +13,9 @@ from autellix_bench.live.calibration import Plan, Sample, fitted, measured
 __all__ = ["arguments", "run"]
 
 
+_USUAL = Plan()
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The engine, and how large measurements may be."""
     add = parser.add_argument
@@ -21,8 +24,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--name", default="measured", help="of the profile (default: %(default)s)")
     add("--most-calls", type=count, default=8, metavar="N", help="at once; its --max-num-seqs (default: %(default)s)")
     add("--longest-tokens", type=count, default=4096, metavar="N", help="of a prompt (default: %(default)s)")
-    add("--step-tokens", type=count, default=2048, metavar="N", help="its --max-num-batched-tokens")
-    add("--repeats", type=count, default=3, metavar="N", help="of each measurement (default: %(default)s)")
+    add(
+        "--step-tokens",
+        type=count,
+        default=_USUAL.step_tokens,
+        metavar="N",
+        help="its --max-num-batched-tokens (default: %(default)s)",
+    )
+    add(
+        "--repeats", type=count, default=_USUAL.repeats, metavar="N", help="of each, the middle one counts (default: 5)"
+    )
     add("--out", type=Path, metavar="FILE", help="the costs as JSON (default: to standard output)")
 
 
@@ -45,11 +56,10 @@ def run(given: argparse.Namespace) -> None:
 
 
 async def _measured(target: Target, given: argparse.Namespace) -> list[Sample]:
-    usual = Plan()
     plan = Plan(
-        batches=tuple(each for each in usual.batches if each <= given.most_calls),
-        contexts=tuple(each for each in usual.contexts if each <= given.longest_tokens),
-        prompts=tuple(each for each in usual.prompts if each <= given.longest_tokens),
+        batches=tuple(each for each in _USUAL.batches if each <= given.most_calls),
+        contexts=tuple(each for each in _USUAL.contexts if each <= given.longest_tokens),
+        prompts=tuple(each for each in _USUAL.prompts if each <= given.longest_tokens),
         step_tokens=given.step_tokens,
         repeats=given.repeats,
     )

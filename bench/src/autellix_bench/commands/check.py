@@ -29,7 +29,9 @@ def run(given: argparse.Namespace) -> None:
         raise Misused(f"There are no scenarios in {_USUAL}: run this in the checkout, or name their files.")
     try:
         scenarios = [read(file) for file in files]
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise Misused(f"{error.filename}: {error.strerror}.") from error
+    except ValueError as error:
         raise Misused(str(error)) from error
     missed = total = 0
     try:

@@ -44,7 +44,7 @@ def run(given: argparse.Namespace) -> None:
 
     :raises Failed: if the engines cannot be had, or no run gave a point.
     """
-    loads.load(given)
+    loads.load(given).count(given.seed)
     try:
         points = asyncio.run(_compared(given))
     except (PartMissing, NotReady) as error:

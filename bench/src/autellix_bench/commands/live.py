@@ -2,16 +2,19 @@
 
 import argparse
 import asyncio
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import IO
 
 from autellix_bench import records
 from autellix_bench.commands import loads, output, results, targets
 from autellix_bench.commands.facts import facts
-from autellix_bench.commands.failures import Failed, Misused
+from autellix_bench.commands.failures import Failed
 from autellix_bench.commands.loads import Load
 from autellix_bench.live import Drive, Target, drive, progress
 from autellix_bench.points import summed_up
+from autellix_bench.records import CallRecord
 
 __all__ = ["arguments", "run"]
 
@@ -38,18 +41,22 @@ def run(given: argparse.Namespace) -> None:
     load = loads.load(given)
     target = targets.target(given, given.url, given.sessions)
     with ExitStack() as stack:
-        record = None
+        record: Callable[[CallRecord], None] = _forgotten
         if given.records:
-            record = stack.enter_context(given.records.open("w", encoding="utf-8"))
-        keep = (lambda call: records.write([call], record)) if record else (lambda _: None)
-        watch = stack.enter_context(progress(given.programs or (None if given.replay else loads.PROGRAMS)))
-        try:
-            ended = asyncio.run(drive(load.programs(given.seed), target, record=keep, watch=watch))
-        except* ValueError as errors:
-            raise Misused(str(errors.exceptions[0])) from errors
+            record = _kept(stack.enter_context(given.records.open("w", encoding="utf-8")))
+        watch = stack.enter_context(progress(load.count(given.seed)))
+        ended = asyncio.run(drive(load.programs(given.seed), target, record=record, watch=watch))
     for sentence in ended.sentences():
         output.say(sentence)
     _summarise(ended, load, target, given)
+
+
+def _kept(file: IO[str]) -> Callable[[CallRecord], None]:
+    return lambda call: records.write([call], file)
+
+
+def _forgotten(_: CallRecord) -> None:
+    pass
 
 
 def _summarise(ended: Drive, load: Load, target: Target, given: argparse.Namespace) -> None:

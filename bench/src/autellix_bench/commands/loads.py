@@ -27,6 +27,16 @@ class Load:
     programs: Callable[[int], Iterator[Program]]
     """Those of a seed, the same ones each time. They may raise ValueError while they come."""
 
+    def count(self, seed: int) -> int:
+        """How many come, once all have been made: so that a flaw is found before the first is sent.
+
+        :raises Misused: if one cannot be made.
+        """
+        try:
+            return sum(1 for _ in self.programs(seed))
+        except ValueError as error:
+            raise Misused(str(error)) from error
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """``--workload``, its size, and its scale."""
@@ -73,7 +83,9 @@ def _replayed(file: Path, given: argparse.Namespace) -> Load:
     try:
         with file.open(encoding="utf-8") as lines:
             known = sorted(replay.read(lines), key=lambda program: program.arrival_s)[: given.programs]
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise Misused(f"--replay {file}: {error.strerror}.") from error
+    except ValueError as error:
         raise Misused(f"--replay {file}: {error}") from error
     if not known:
         raise Misused(f"--replay {file}: there is no program in it.")

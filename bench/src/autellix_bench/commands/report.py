@@ -67,8 +67,10 @@ def _reasons(file: Path | None) -> Mapping[str, str]:
     known = resources.files("autellix_bench.report") / "reasons.yaml" if file is None else file
     try:
         reasons = yaml.safe_load(known.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise Misused(f"--reasons {file}: {error}") from error
+    except OSError as error:
+        raise Misused(f"--reasons {file}: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise Misused(f"--reasons {file} is no YAML: {error}") from error
     if not isinstance(reasons, dict) or not all(isinstance(part, str) for pair in reasons.items() for part in pair):
         raise Misused(f"--reasons {file}: it must be a mapping of texts, a claim's id to a reason.")
     return reasons

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -30,9 +31,9 @@ class Range:
     at_most: float | None
 
     def __contains__(self, value: float) -> bool:
-        return not (
-            (self.at_least is not None and value < self.at_least) or (self.at_most is not None and value > self.at_most)
-        )
+        low = -math.inf if self.at_least is None else self.at_least
+        high = math.inf if self.at_most is None else self.at_most
+        return low <= value <= high
 
     def __str__(self) -> str:
         if self.at_least is None:
@@ -66,7 +67,7 @@ class Ratio:
         over, under = ([run.values[self.statistic] for run in runs[system]] for system in (self.over, self.under))
         return self.accepted.outcome(
             f"{self.statistic} of {self.over} over that of {self.under}",
-            [one / other if other else float("inf") for one, other in zip(over, under, strict=True)],
+            [one / other if other else math.inf for one, other in zip(over, under, strict=True)],
         )
 
 
