@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from autellix_bench import points, records, replay
 from autellix_bench.__main__ import COMMANDS, main, parse
 from autellix_bench.commands import compare, experiments, live
+from autellix_bench.commands.facts import facts, installed
 from autellix_bench.commands.results import Results
 from autellix_bench.comparison import OURS, SYSTEMS, Result, Run
 from autellix_bench.experiments import Task
@@ -346,6 +348,13 @@ def test_compare_prints_a_line_a_run_and_keeps_points_as_they_come(
         "autellix-1.jsonl",
         "autellix-2.jsonl",
     ]
+
+
+def test_versions_of_another_environment_are_those_that_it_has(tmp_path: Path) -> None:
+    (found,) = installed(Path(sys.executable), "no-such-distribution", "pytest")
+    assert found == f"pytest {pytest.__version__}"
+    assert installed(tmp_path / "python", "pytest") == []
+    assert facts("vllm 1.2")["versions"].endswith("autellix-bench 0.1.0, vllm 1.2")
 
 
 def test_compare_without_engines_or_results_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,9 +188,10 @@ def test_check_fails_where_a_value_is_outside(tmp_path: Path, capsys: pytest.Cap
     with pytest.raises(SystemExit) as ended:
         main(["check", str(path), "--processes", "1"])
     assert "1 of 1 expectations are not met" in str(ended.value.code)
-    (line,) = capsys.readouterr().out.splitlines()
+    line, reason = capsys.readouterr().out.splitlines()
     assert line.startswith("OUTSIDE small: mean of atlas is 0.0")
     assert line.endswith("accepted is at most 0.001")
+    assert reason.strip() == "because: so"
 
 
 def test_check_refuses_what_is_no_scenario(

@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    """A line for each expectation.
+    """A line for each expectation, and the reason of those that are not met.
 
     :raises Failed: if one is not met.
     """
@@ -36,8 +36,10 @@ def run(given: argparse.Namespace) -> None:
     missed = total = 0
     try:
         for scenario, outcomes in checked(scenarios, processes=given.processes):
-            for outcome in outcomes:
+            for expected, outcome in zip(scenario.expect, outcomes, strict=True):
                 output.say(f"{'ok' if outcome.met else 'OUTSIDE':7} {scenario.name}: {outcome.sentence}")
+                if not outcome.met:
+                    output.say(f"{'':7} because: {expected.because}")
                 missed += not outcome.met
                 total += 1
     except ValueError as error:

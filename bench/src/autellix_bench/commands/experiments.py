@@ -13,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from autellix_bench.commands import output
 from autellix_bench.commands.facts import facts
+from autellix_bench.commands.failures import Misused
 from autellix_bench.commands.options import PROCESSES, count
 from autellix_bench.commands.results import Results
 from autellix_bench.experiments import EXPERIMENTS, SEEDS, each, overhead, timelines
@@ -35,9 +36,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(given: argparse.Namespace) -> None:
-    """One after another; what is finished is kept whatever happens to the next."""
+    """One after another; what is finished is kept whatever happens to the next.
+
+    :raises Misused: if there is no such experiment.
+    """
     if strangers := [name for name in given.names if name not in NAMES]:
-        given.parser.error(f"there is no experiment {strangers[0]!r}; there is {', '.join(NAMES)}")
+        raise Misused(f"there is no experiment {strangers[0]!r}; there is {', '.join(NAMES)}")
     results = Results(given.out)
     for name in dict.fromkeys(given.names or NAMES):
         began_s = time.monotonic()

@@ -10,18 +10,39 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-__all__ = ["facts"]
+__all__ = ["facts", "installed"]
 
 
-def facts() -> Mapping[str, str]:
-    """Of this process, now."""
+def facts(*beside: str) -> Mapping[str, str]:
+    """Of this process, now; ``beside`` are versions of what else it measured with."""
+    own = f"Python {platform.python_version()}, autellix-bench {metadata.version('autellix-bench')}"
     return {
         "command": f"python -m autellix_bench {shlex.join(sys.argv[1:])}",
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "versions": f"Python {platform.python_version()}, autellix-bench {metadata.version('autellix-bench')}",
+        "versions": ", ".join((own, *beside)),
         "commit": _commit(),
         "machine": f"{os.cpu_count()} x {_processor()}",
     }
+
+
+def installed(python: Path, *distributions: str) -> list[str]:
+    """Which of these another interpreter has, and in which versions."""
+    asked = [str(python), "-c", _INSTALLED, *distributions]
+    try:
+        return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return []
+
+
+_INSTALLED = """
+import sys
+from importlib import metadata
+for each in sys.argv[1:]:
+    try:
+        print(each, metadata.version(each))
+    except metadata.PackageNotFoundError:
+        pass
+"""
 
 
 def _commit() -> str:
