@@ -52,7 +52,7 @@ def _measure(name: str, seed: int, repetitions: int) -> Table:
     if name == "admission":
         return asyncio.run(admission.measure(seed, repetitions))
     if name == "throughput":
-        return asyncio.run(throughput.measure(seed, 6 * repetitions))
+        return asyncio.run(throughput.measure(seed, 3 * repetitions))
     # These import vLLM itself, which takes long and says much; its servers need none of it here.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ |= {"HF_HUB_OFFLINE": "1", "VLLM_NO_USAGE_STATS": "1"}

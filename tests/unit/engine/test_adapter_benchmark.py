@@ -38,9 +38,11 @@ def test_what_is_lost_is_lost_against_the_same_repetition() -> None:
     stock = [_Passage(100.0, 90.0, 2.0, 0), _Passage(200.0, 180.0, 1.0, 0)]
     present = [_Passage(100.0, 90.0, 2.0, 0), _Passage(200.0, 180.0, 1.0, 0)]
     preempting = [_Passage(90.0, 81.0, 2.2, 10, 50), _Passage(190.0, 171.0, 1.05, 10, 30)]
-    table = throughput._table({"stock FCFS": stock, "adapter, calls under FCFS": present, "adapter": preempting})
-    assert table.values["adapter"]["lost_batch_full"] == pytest.approx([0.1, 0.05])
-    assert table.values["adapter"]["more_cpu"] == pytest.approx([0.1, 0.05])
-    assert table.values["adapter, calls under FCFS"]["lost_batch_full"] == [0.0, 0.0]
-    assert [row[0] for row in table.rows] == ["stock FCFS", "adapter, calls under FCFS", "adapter"]
+    given = {"stock FCFS": stock, "adapter, calls under FCFS": present, "adapter": preempting}
+    table = throughput._table({throughput._Load(calls=10, output=80): given})
+    values = table.values["80"]
+    assert values["adapter"]["lost_batch_full"] == pytest.approx([0.1, 0.05])
+    assert values["adapter"]["more_cpu"] == pytest.approx([0.1, 0.05])
+    assert values["adapter, calls under FCFS"]["lost_batch_full"] == [0.0, 0.0]
+    assert [row[1] for row in table.rows] == ["stock FCFS", "adapter, calls under FCFS", "adapter"]
     assert table.rows[2][-1] == "4.0"
