@@ -27,9 +27,11 @@ _SYSTEMS = {system.name: system for system in SYSTEMS}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Which systems, on what engines, under what load, how often, and where to."""
-    loads.arguments(parser)
-    parser.set_defaults(rate=1.0, programs=60)
+    """Which systems, on what engines, under what load, how often, and where to.
+
+    The usual load is what makes the tiny model with 8 places queue, by the simulator's profile of it.
+    """
+    loads.arguments(parser, rate=3.0, programs=90, tokens=0.1, gaps=0.1, longest_tokens=4096)
     add = parser.add_argument
     every = list(_SYSTEMS)
     add("--systems", type=names(_SYSTEMS), default=every, metavar="NAME,...", help=f"of {', '.join(every)}")

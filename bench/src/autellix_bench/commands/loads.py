@@ -14,8 +14,6 @@ from autellix_bench.workloads import WORKLOADS, generate, scaled
 
 __all__ = ["Load", "arguments", "load", "replay_argument"]
 
-RATE, PROGRAMS = 0.5, 200
-
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -38,21 +36,44 @@ class Load:
             raise Misused(str(error)) from error
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    """``--workload``, its size, and its scale."""
+def arguments(
+    parser: argparse.ArgumentParser,
+    *,
+    rate: float = 0.5,
+    programs: int = 200,
+    tokens: float = 1.0,
+    gaps: float = 1.0,
+    longest_tokens: int | None = None,
+) -> None:
+    """``--workload``, its size, and its scale, with what they are if they are not given."""
+    parser.set_defaults(usual_rate=rate, usual_programs=programs)
     add = parser.add_argument
     add("--workload", choices=WORKLOADS, default="mixed", help="what the programs are (default: %(default)s)")
-    add("--rate", type=amount, metavar="PROGRAMS/S", help=f"0: all at once (default: {RATE}, or a file's own times)")
-    add("--programs", type=count, metavar="N", help=f"how many (default: {PROGRAMS}, or all of a file)")
+    add("--rate", type=amount, metavar="PROGRAMS/S", help=f"0: all at once (default: {rate:g})")
+    add("--programs", type=count, metavar="N", help=f"how many (default: {programs})")
     add("--seed", type=int, default=1, help="of programs and arrivals (default: %(default)s)")
-    add("--tokens", type=amount, default=1.0, metavar="FACTOR", help="shrink prompts and answers (default: 1)")
-    add("--gaps", type=amount, default=1.0, metavar="FACTOR", help="shrink time with tools and people (default: 1)")
-    add("--longest-tokens", type=count, metavar="N", help="fit every call, prompt and answer, into so many tokens")
+    add(
+        "--tokens",
+        type=amount,
+        metavar="FACTOR",
+        default=tokens,
+        help="shrink prompts and answers (default: %(default)g)",
+    )
+    add(
+        "--gaps",
+        type=amount,
+        metavar="FACTOR",
+        default=gaps,
+        help="shrink time with tools and people (default: %(default)g)",
+    )
+    fit = f"fit every call, prompt and answer, into so many (default: {longest_tokens or 'as they are'})"
+    add("--longest-tokens", type=count, default=longest_tokens, metavar="N", help=fit)
 
 
 def replay_argument(parser: argparse.ArgumentParser) -> None:
     """``--replay``, in place of a workload."""
-    parser.add_argument("--replay", type=Path, metavar="FILE", help="programs from a file, in place of a workload")
+    about = "programs from a file, in place of a workload: all, at its own times, unless --programs or --rate is given"
+    parser.add_argument("--replay", type=Path, metavar="FILE", help=about)
 
 
 def load(given: argparse.Namespace) -> Load:
@@ -74,8 +95,8 @@ def load(given: argparse.Namespace) -> Load:
 
 
 def _drawn(given: argparse.Namespace) -> Load:
-    rate = RATE if given.rate is None else given.rate
-    number = given.programs or PROGRAMS
+    rate = given.usual_rate if given.rate is None else given.rate
+    number = given.programs or given.usual_programs
     return Load(given.workload, rate, lambda seed: generate(given.workload, rate=rate, programs=number, seed=seed))
 
 

@@ -10,7 +10,7 @@ from autellix_bench.points import Point
 
 __all__ = ["note", "say", "show", "summary"]
 
-_WIDTH = 120
+_WIDTH = 160
 """Of a table where there is no terminal."""
 
 
