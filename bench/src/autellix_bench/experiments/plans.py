@@ -61,9 +61,9 @@ def _latency() -> Tasks:
 
 def _placement() -> Tasks:
     for profile, engines, rates in (
-        ("a100-llama-3.1-8b", 2, (1.6, 2.2, 2.8)),
-        ("a100-llama-3.1-8b", 4, (3.2, 4.4, 5.6)),
-        ("4xa100-llama-3.1-70b", 2, (0.8, 1.1, 1.4)),
+        ("a100-llama-3.1-8b", 2, (0.6, 1.4, 2.2, 3.2)),
+        ("a100-llama-3.1-8b", 4, (1.2, 2.8, 4.4, 6.4)),
+        ("4xa100-llama-3.1-70b", 2, (0.3, 0.8, 1.3, 1.9)),
     ):
         for system in ("atlas", "atlas-least", "atlas-round-robin"):
             for rate in rates:
