@@ -167,7 +167,8 @@ class Accounts:
             await asyncio.wait(self._beside, timeout=timeout_s)
 
     def _wind_up(self, account: Account) -> None:
-        if not account.ended and account.task is not None:
+        # The table knows a call no more from the moment that it is settled, and its answer is on its way from then on.
+        if account.task is not None and not (account.ended or account.settled):
             account.ended = True
             account.task.cancel()
 
