@@ -14,6 +14,8 @@ PEERS := .venv-peers/installed
 # A machine with an NVIDIA driver gets vLLM's CUDA build, any other the CPU build.
 ENGINE_KIND ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
 SUPPORT := $(basename $(notdir $(wildcard tests/support/*.py)))
+# The usual first level, 0.25 s, is some 25 tokens of an 8-billion-parameter model on an A100; of the tiny model this is.
+TINY_LEVELS := 0.05,0.1,0.2,0.4,0.8,1.6,3.2,6.4,12.8
 ARGS ?=
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -46,7 +48,7 @@ bench-adapter: $(ENGINE) ## The engine adapter against stock vLLM on this machin
 .PHONY: bench
 bench: $(PROJECT) $(ENGINE) $(PEERS) ## The whole evaluation, simulated and beside other routers on this machine, as a page in .bench/evaluation
 	python -m autellix_bench experiments --out .bench/evaluation
-	python -m autellix_bench compare --out .bench/evaluation $(ARGS)
+	python -m autellix_bench compare --out .bench/evaluation --level-bounds $(TINY_LEVELS) $(ARGS)
 	python -m autellix_bench report .bench/evaluation
 
 .PHONY: bench-check

@@ -96,10 +96,10 @@ def _table(passages: dict[_Load, dict[str, list[_Passage]]]) -> Table:
         note=(
             f"{' and '.join(f'{load.calls} calls of {_PROMPT} + {load.output} tokens' for load in passages)}, "
             f"{_AGENTS} at a time, at --max-num-seqs {_BATCH}, from programs whose service is random; levels from 20 "
-            f"ms on. {len(next(iter(passages.values()))[_STOCK])} repetitions, interleaved: lost is against stock's pass "
-            f"of the same repetition, and a negative loss a gain. Stock's own passes were {spreads} of their median. "
-            "The second row of each is the adapter with every call under FCFS: it keeps its books and decides, but has "
-            "nothing to preempt."
+            f"ms on. {len(next(iter(passages.values()))[_STOCK])} repetitions, interleaved: lost is against stock's "
+            "pass of the same repetition, and a negative loss a gain. Stock's own passes were "
+            f"{spreads} of their median. The second row of each is the adapter with every call under FCFS: it keeps "
+            "its books and decides, but has nothing to preempt."
         ),
         values=values,
     )

@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     The usual load is what makes the tiny model with 8 places queue, by the simulator's profile of it.
     """
-    loads.arguments(parser, rate=3.0, programs=90, tokens=0.1, gaps=0.1, longest_tokens=4096)
+    loads.arguments(parser, rate=6.0, programs=18, tokens=0.5, gaps=0.02, longest_tokens=8000)
     add = parser.add_argument
     every = list(_SYSTEMS)
     add("--systems", type=names(_SYSTEMS), default=every, metavar="NAME,...", help=f"of {', '.join(every)}")
