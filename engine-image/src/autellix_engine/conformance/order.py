@@ -156,19 +156,22 @@ def _short_ones_first(run: _Run, slots: int) -> None:
 
 async def fcfs_leaves_order_alone(engine: Engine) -> str:
     """Under FCFS the order of arrival decides, whatever the program had."""
+    apart_s = max(0.02, 2 * engine.overhead_s)
     async with full_batch(engine, policy=Policy.FCFS) as holders:
         fresh = [engine.call(shortly(engine), policy=Policy.FCFS) for _ in range(2)]
         async with asyncio.TaskGroup() as group:
             for call in fresh:
                 group.create_task(engine.caller.stream(call))
-                await asyncio.sleep(max(0.02, 2 * engine.overhead_s))
+                await asyncio.sleep(apart_s)
     calls = [*holders, *fresh]
     ended = min(holder.ended_at for holder in holders)
     expect(
         min(call.first_at for call in fresh) > ended - 2 * engine.token_s,
         "Under fcfs a call that arrived at a full batch was served before one of the batch had ended.",
     )
-    expect(fresh[0].first_at <= fresh[1].first_at, "Under fcfs the second of two waiting calls was served first.")
+    # Places that are free in one step let both begin in it, and their tokens may cross on the way.
+    served_first = fresh[0].first_at <= fresh[1].first_at + apart_s
+    expect(served_first, "Under fcfs the second of two waiting calls was served first.")
     moved = sum(call.reported.preemptions + call.reported.demotions + call.reported.promotions for call in calls)
     expect(moved == 0, f"Under fcfs no call is preempted, demoted or promoted; {moved} were.")
     expect(
