@@ -32,8 +32,8 @@ class _Load:
 _LOADS: Mapping[str, _Load] = {
     "sharegpt": _Load(800, (0.8, 1.1, 1.4, 1.8, 2.4), (0.2, 0.35, 0.5)),
     "bfcl": _Load(400, (0.7, 0.95, 1.15, 1.35, 1.6), (0.1, 0.2, 0.3)),
-    "lats": _Load(50, (0.07, 0.1, 0.15, 0.24), (0.01, 0.02, 0.035)),
-    "mixed": _Load(200, (0.2, 0.3, 0.42, 0.55, 0.75), (0.03, 0.06, 0.09)),
+    "lats": _Load(50, (0.07, 0.1, 0.15), (0.01, 0.02)),
+    "mixed": _Load(200, (0.2, 0.3, 0.42, 0.55, 0.75), (0.03, 0.06)),
     "agentic": _Load(40, (0.003, 0.0045, 0.0065), ()),
 }
 _BASELINES = ("vllm", "vllm-opt", "mlfq")
@@ -43,7 +43,7 @@ _OVERLAPPING = ("lats", "mixed")
 
 _PAIRED = ("latency", "placement", "optimum")
 """Experiments whose systems are set against one another seed by seed, with an interval of the ratio."""
-_UNTOLD = ("vllm", "session-boost", "continuum")
+_UNTOLD = ("vllm", "las-gateway", "session-boost", "continuum")
 """Not run under agents' long prompts, where a run takes longest."""
 
 Tasks = Iterator[Task]
