@@ -31,7 +31,7 @@ class _Load:
 
 _LOADS: Mapping[str, _Load] = {
     "sharegpt": _Load(800, (0.8, 1.1, 1.4, 1.8, 2.4), (0.2, 0.35, 0.5)),
-    "bfcl": _Load(400, (0.7, 0.95, 1.15, 1.35, 1.6), (0.1, 0.2, 0.3)),
+    "bfcl": _Load(400, (0.7, 0.95, 1.15, 1.35, 1.6), (0.04, 0.07, 0.1, 0.2)),
     "lats": _Load(50, (0.07, 0.1, 0.15), (0.01, 0.02)),
     "mixed": _Load(200, (0.2, 0.3, 0.42, 0.55, 0.75), (0.03, 0.06)),
     "agentic": _Load(40, (0.003, 0.0045, 0.0065), ()),
@@ -72,7 +72,7 @@ def _placement() -> Tasks:
 
 def _scale_out() -> Tasks:
     for engines in (1, 2, 4):
-        for rate in (0.3, 0.42, 0.55):
+        for rate in (0.2, 0.3, 0.42, 0.55):
             yield from _seeded("scale-out", "atlas", "mixed", rate * engines, 100 * engines, engines=engines)
 
 

@@ -14,7 +14,7 @@ from autellix_bench.report.systems import look, workload_name
 
 __all__ = ["SLO_MULTIPLE", "cheaper", "closes_gap", "fcfs_of", "grows", "linear", "memory", "scalings", "shorter"]
 
-SLO_MULTIPLE = 3.0
+SLO_MULTIPLE = 2.0
 """The SLO of the scale-out, in unloaded latencies."""
 _LINEAR = (0.9, 1.1)
 """Exponents that are called linear."""
