@@ -219,7 +219,7 @@ def test_reasons_stand_by_their_claims(tmp_path: Path, capsys: Captured) -> None
     reasons.write_text("- a list\n")
     assert "a mapping of texts" in refused(capsys, "report", str(tmp_path), "--reasons", str(reasons))
     main(["report", str(tmp_path)])
-    assert "at most 1,000 programs" in (tmp_path / "index.html").read_text()
+    assert "where the paper has 4,000" in (tmp_path / "index.html").read_text()
 
 
 @pytest.mark.parametrize(
