@@ -34,6 +34,12 @@ class Walked:
     """The exception that ended the walk, if one did."""
 
 
+class _Contested(Queues):
+    """Asks for a decision at every step, so that the storm may come at each."""
+
+    contested = True
+
+
 class _Storm:
     """Stands before the adapter's queues and, by chance, has it put back any calls that may leave."""
 
@@ -55,6 +61,7 @@ def walk(lane: Lane, seed: int, **how: Any) -> Walked:
     dice = random.Random(f"{seed} {lane}")
     walked = Walked(Engine(lane, SETTINGS, **how))
     queues = walked.engine.scheduler._queues
+    queues.__class__ = _Contested
     queues.select = _Storm(queues, dice, walked.seen).select
     try:
         _walk(walked, dice)
