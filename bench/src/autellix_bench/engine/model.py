@@ -12,7 +12,6 @@ what comes of it is the same to the last bit. Between the two calls may be added
 
 from bisect import bisect_left
 from collections import OrderedDict
-from dataclasses import asdict
 
 from autellix_bench.engine.batching import Batching
 from autellix_bench.engine.costs import Load
@@ -75,7 +74,7 @@ class EngineModel(Batching):
             return None
         self._interrupt(now)
         report = self._leave(live, now)
-        self._aborted[job] = {"program": live.job.headers.program, "report": asdict(report)}
+        self._aborted[job] = {"program": live.job.headers.program, "report": report.to_mapping()}
         while len(self._aborted) > self.settings.aborted_reports:
             self._aborted.popitem(last=False)
         return report
@@ -119,7 +118,7 @@ class EngineModel(Batching):
             live, held = self._caught_up(call.id), self.blocks.held(call.id)
             program = live.job.headers.program
             resident[program] = resident.get(program, 0) + held
-            running.append({**asdict(self._report(live, call, now)), "program": program, "blocks": held})
+            running.append({**self._report(live, call, now).to_mapping(), "program": program, "blocks": held})
         lengths = self.queues.lengths()
         return {
             "version": VERSION,
