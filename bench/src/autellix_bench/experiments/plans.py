@@ -2,7 +2,7 @@
 
 Rates lie around the knee of vLLM's own order, found by a coarse sweep, since a curve that is far from it on both sides
 tells systems apart by interpolation alone. A run has as many programs as it takes for calls to queue beyond the knee;
-the numbers are what two cores do in a quarter of an hour.
+the numbers are what two cores do in some ten minutes.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class _Load:
 
 
 _LOADS: Mapping[str, _Load] = {
-    "sharegpt": _Load(800, (0.8, 1.1, 1.4, 1.8, 2.4), (0.2, 0.35, 0.5)),
-    "bfcl": _Load(400, (0.7, 0.95, 1.15, 1.35, 1.6), (0.04, 0.07, 0.1, 0.2)),
-    "lats": _Load(50, (0.07, 0.1, 0.15), (0.01, 0.02)),
-    "mixed": _Load(200, (0.2, 0.3, 0.42, 0.55, 0.75), (0.03, 0.06)),
-    "agentic": _Load(40, (0.003, 0.0045, 0.0065), ()),
+    "sharegpt": _Load(500, (0.8, 1.1, 1.4, 1.8, 2.4), (0.2, 0.35, 0.5)),
+    "bfcl": _Load(300, (0.7, 0.95, 1.15, 1.35, 1.6), (0.04, 0.07, 0.1, 0.2)),
+    "lats": _Load(40, (0.07, 0.1, 0.15), (0.01, 0.02)),
+    "mixed": _Load(160, (0.2, 0.3, 0.42, 0.55, 0.75), (0.03, 0.06)),
+    "agentic": _Load(40, (0.003, 0.0045, 0.0065, 0.009), ()),
 }
 _BASELINES = ("vllm", "vllm-opt", "mlfq")
 _PEERS = ("las-gateway", "session-boost", "thunderagent", "continuum")
@@ -43,9 +43,6 @@ _OVERLAPPING = ("lats", "mixed")
 
 _PAIRED = ("latency", "placement", "optimum")
 """Experiments whose systems are set against one another seed by seed, with an interval of the ratio."""
-_UNTOLD = ("vllm", "las-gateway", "session-boost", "continuum")
-"""Not run under agents' long prompts, where a run takes longest."""
-
 Tasks = Iterator[Task]
 
 
@@ -53,8 +50,6 @@ def _latency() -> Tasks:
     for workload, load in _LOADS.items():
         plas = ("plas",) if workload in _OVERLAPPING else ()
         for system in (*_BASELINES, *_PEERS, *plas, "atlas", "srpt"):
-            if workload == "agentic" and system in _UNTOLD:
-                continue
             for rate in load.uncached_rates if system == "vllm" else load.rates:
                 yield from _seeded("latency", system, workload, rate, load.programs)
 
@@ -67,7 +62,7 @@ def _placement() -> Tasks:
     ):
         for system in ("atlas", "atlas-least", "atlas-round-robin"):
             for rate in rates:
-                yield from _seeded("placement", system, "sharegpt", rate, 300 * engines, profile, engines)
+                yield from _seeded("placement", system, "sharegpt", rate, 200 * engines, profile, engines)
 
 
 def _scale_out() -> Tasks:
@@ -84,7 +79,7 @@ def _makespan() -> Tasks:
 
 def _optimum() -> Tasks:
     for system in ("fcfs-least", "vllm-opt", "mlfq", *_PEERS, "atlas", "srpt"):
-        yield from _seeded("optimum", system, "mixed", 1.0, 400, engines=2)
+        yield from _seeded("optimum", system, "mixed", 1.0, 250, engines=2)
 
 
 def _fairness() -> Tasks:
