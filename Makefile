@@ -5,8 +5,8 @@ SHELL := /bin/bash -o pipefail
 
 PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
-MEMBERS := core gateway engine-image client bench
-PACKAGES := autellix_core autellix_gateway autellix_engine autellix autellix_bench
+MEMBERS := core gateway operator engine-image client bench
+PACKAGES := autellix_core autellix_gateway autellix_operator autellix_engine autellix autellix_bench
 SOURCES := $(addsuffix /src,$(MEMBERS)) engine-image/benchmarks tests
 PROJECT := .venv/installed
 ENGINE := .venv-engine/installed
@@ -112,7 +112,7 @@ $(PEERS): requirements/peers.txt | $(filter .uv/bin/uv,$(UV))
 	@touch $@
 
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --custom-compile-command 'make requirements'
-LOCAL = $(addprefix --no-emit-package ,autellix-core autellix-gateway autellix-engine autellix autellix-bench)
+LOCAL = $(addprefix --no-emit-package ,autellix-core autellix-gateway autellix-operator autellix-engine autellix autellix-bench)
 
 .PHONY: requirements
 requirements: | $(filter .uv/bin/uv,$(UV)) ## Pin the newest versions of everything anew

@@ -87,14 +87,14 @@ _HOW = (
     "defaults at 0.6.1; the paper gives none of them."
 )
 
-_CPU_TINY = [
-    *[Sample(1 / 574, decodes=1), Sample(0.0036, decodes=16)],
-    *[
-        Sample(seconds, prefills_begun=1, prefill_tokens=tokens)
-        for tokens, seconds in [(512, 0.017), (2048, 0.060), (3900, 0.141)]
-    ],
-]
-"""Measured with vLLM on two cores."""
+_CPU_TINY = Costs(
+    step_s=0.00176446,
+    prefill_s=0.00456501,
+    prefill_token_s=2.0433e-05,
+    decode_s=0.000113429,
+    context_token_s=7.48617e-08,
+    swap_token_s=0.0,
+)
 
 _ALL = (
     _on_a100s(
@@ -133,10 +133,11 @@ _ALL = (
             slots=16,
             blocks=4096,
             step_tokens=4096,
-            costs=fitted(_CPU_TINY).costs,
+            costs=_CPU_TINY,
         ),
-        "This project's tiny model in vLLM on two CPU cores: 574 tokens/s alone, 3.6 ms a step at batch 16, prefills "
-        "of 512, 2048 and 3900 tokens in 17, 60 and 141 ms. First figures, to be replaced by a calibration.",
+"This project's tiny model in vLLM 0.32 on two cores of an AMD EPYC, by `autellix bench calibrate` against an engine "
+        "with 16 places and 4096 tokens an iteration: 17 measurements of up to 8 calls and 2048 tokens, 5 times each; the fitted "
+        "costs are 6.6 % off in the mean and 11.7 % at worst.",
     ),
 )
 

@@ -1,0 +1,1 @@
+"""Programs and engine pools as Kubernetes objects."""
