@@ -85,10 +85,11 @@ def decide(
     # Those that the Deployment was told to do without, and whose pods it has not deleted yet.
     dismissed = min(max(0, len(live) - had), sum(engine.marked for engine in leaving))
     current = max(0, had + dismissed - len(leaving))
-    wish = _wish(pool, engines, known, current, [drain.engine for drain in before], history=history, now_s=now_s)
+    wish = _wish(pool, engines, known, (had, current), before, history=history, now_s=now_s)
     rolling = len({engine.template for engine in live}) > 1 and not (rollout is not None and rollout.stuck)
 
-    blind = known is None and pool.mode is Mode.AUTO and wish.engines == current and rollout is not None
+    blind = known is None and rollout is not None and pool.mode is Mode.AUTO
+    blind = blind and wish.engines == had and current >= pool.policy.min_engines
     # A Deployment that replaces its pods gets smaller where it likes, so one thing after the other.
     waits = blind or (rolling and 0 < wish.engines < had)
     if waits:
@@ -131,19 +132,21 @@ def _wish(
     pool: Pool,
     engines: Sequence[Engine],
     known: PoolJSON | None,
-    current: int,
-    draining: Sequence[str],
+    engines_now: tuple[int, int],
+    before: Sequence[Drain],
     *,
     history: History,
     now_s: float,
 ) -> _Wish:
+    """``engines_now``: that the Deployment was told to have, and without those that drain."""
+    had, current = engines_now
     if pool.mode is not Mode.AUTO:
         return _Wish(pool.replicas, f"spec.replicas asks for {_count(pool.replicas)}.", History())
     policy = pool.policy
     if known is None:
-        within = max(policy.min_engines, min(current, policy.max_engines))
-        return _Wish(within, f"The pool's bounds ask for {_count(within)}, not {current}.", history)
-    asked = demand(engines, known, draining)
+        within = max(policy.min_engines, min(had, policy.max_engines))
+        return _Wish(within, f"The pool's bounds ask for {_count(within)}, not {had}.", history)
+    asked = demand(engines, known, [drain.engine for drain in before])
     seen, history = desired(policy, asked, current=current, history=history, now_s=now_s)
     return _Wish(seen.engines, explain(seen), history, seen.reason)
 
