@@ -57,9 +57,8 @@ resources:
 
 {{/* How long a gateway may take to end: what the load balancers need to hear of it, its calls, and settling them. */}}
 {{- define "autellix.gatewayGrace" -}}
-{{- $calls := 30.0 -}}
-{{- if hasKey .Values.gateway.settings "shutdown_s" -}}
-{{- $calls = .Values.gateway.settings.shutdown_s -}}
-{{- end -}}
-{{- add (int .Values.gateway.preStopSeconds) (ceil $calls) 10 -}}
+{{- $given := .Values.gateway.settings -}}
+{{- $calls := ternary (get $given "shutdown_s") 30 (hasKey $given "shutdown_s") -}}
+{{- $delay := ternary (get $given "drain_delay_s") 0 (hasKey $given "drain_delay_s") -}}
+{{- add (int .Values.gateway.preStopSeconds) (ceil $delay) (ceil $calls) 10 -}}
 {{- end }}

@@ -37,6 +37,9 @@
 {{- if gt (len $name) 56 -}}
 {{- fail (printf "the name of pools.%s is longer than 56 characters, so its Deployment's (NAME-engine) would be longer than 63: shorten it." $name) -}}
 {{- end -}}
+{{- if and (eq (dig "engine" "kind" "vllm" $pool) "vllm") (not (dig "model" "source" "" $pool)) -}}
+{{- fail (printf "pools.%s.model.source is not given: engines of kind vllm load a model, from a directory in the container or the hub." $name) -}}
+{{- end -}}
 {{- with $pool.scaling -}}
 {{- if and (hasKey . "minReplicas") (hasKey . "maxReplicas") (gt (int .minReplicas) (int .maxReplicas)) -}}
 {{- fail (printf "pools.%s.scaling.minReplicas (%d) is more than its maxReplicas (%d)." $name (int .minReplicas) (int .maxReplicas)) -}}
