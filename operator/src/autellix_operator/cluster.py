@@ -16,6 +16,7 @@ __all__ = [
     "EVENT",
     "FIELD_MANAGER",
     "LEASE",
+    "NAMESPACE",
     "POD",
     "POD_DISRUPTION_BUDGET",
     "PROGRAM_SESSION",
@@ -33,7 +34,7 @@ FIELD_MANAGER = "autellix-operator"
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of objects that live in a namespace."""
+    """A kind of objects. All of ours live in a namespace; ``""`` stands for none, or for all of them."""
 
     api_version: str
     kind: str
@@ -45,7 +46,7 @@ class Kind:
         return self.api_version.rpartition("/")[0]
 
     def path(self, namespace: str, name: str = "", subresource: str = "") -> str:
-        """Its URL path: of the collection, of one object, of a subresource. Namespace "": of all namespaces."""
+        """Its URL path: of the collection, of one object, of a subresource."""
         root = "apis" if self.group else "api"
         within = f"namespaces/{namespace}/" if namespace else ""
         parts = (part for part in (f"/{root}/{self.api_version}/{within}{self.plural}", name, subresource) if part)
@@ -60,6 +61,7 @@ POD = Kind("v1", "Pod", "pods")
 SECRET = Kind("v1", "Secret", "secrets")
 POD_DISRUPTION_BUDGET = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 LEASE = Kind("coordination.k8s.io/v1", "Lease", "leases")
+NAMESPACE = Kind("v1", "Namespace", "namespaces")
 EVENT = Kind("events.k8s.io/v1", "Event", "events")
 
 _KINDS = {

@@ -9,6 +9,9 @@
     │   ├── NotThere         404: the object, its kind or its namespace is gone
     │   └── Refused          any other 4xx: RBAC, a schema, a quota, a policy
     │       └── NamespaceEnding  its namespace is being deleted and takes nothing new
+    ├── GatewayError         the gateways did not do what they were asked
+    │   ├── GatewayAway      none answered, or none can now; what is shown of programs stays as it is
+    │   └── GatewayRefused   they answered that the request cannot be served
     └── NotLeading           another replica leads; nothing was written
 """
 
@@ -16,6 +19,9 @@ __all__ = [
     "ClusterAway",
     "ClusterError",
     "Conflicted",
+    "GatewayAway",
+    "GatewayError",
+    "GatewayRefused",
     "NamespaceEnding",
     "NotLeading",
     "NotThere",
@@ -50,6 +56,18 @@ class Refused(ClusterError):
 
 class NamespaceEnding(Refused):
     """Nothing can be made in this namespace any more, as it is being deleted."""
+
+
+class GatewayError(OperatorError):
+    """The gateways did not do what they were asked."""
+
+
+class GatewayAway(GatewayError):
+    """No gateway answered in time, or only that it cannot now."""
+
+
+class GatewayRefused(GatewayError):
+    """The request was understood and refused, such as for a model that is not served."""
 
 
 class NotLeading(OperatorError):
