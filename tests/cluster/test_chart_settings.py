@@ -7,8 +7,9 @@ import pytest
 import yaml
 from redis.asyncio.connection import parse_url
 
-from autellix_chart.schema import OWN_SETTINGS
+from autellix_chart.schema import OWN_GATEWAY_SETTINGS
 from autellix_gateway.settings import Settings
+from autellix_operator.settings import Settings as OperatorSettings
 from chart import Rendered, pod_of, rendered
 
 
@@ -111,7 +112,7 @@ def test_every_secret_is_a_reference_and_every_variable_a_setting() -> None:
         ("AUTELLIX_ENGINE_API_KEY", "engine_api_key"),
     ):
         assert "secretKeyRef" in given[name]["valueFrom"]
-        assert setting in OWN_SETTINGS
+        assert setting in OWN_GATEWAY_SETTINGS
     assert set(given) - {"AUTELLIX_REDIS_URL"} == {
         name for name, each in given.items() if "secretKeyRef" in each.get("valueFrom", {})
     }
@@ -212,6 +213,17 @@ def test_an_external_redis_authority_is_mounted_under_one_name() -> None:
     assert volume["secret"] == {"secretName": "ca", "items": [{"key": "root.pem", "path": "ca.crt"}]}
     (mount,) = (each for each in spec["containers"][0]["volumeMounts"] if each["name"] == "redis-ca")
     assert mount["mountPath"] == "/etc/autellix/redis-ca"
+
+
+def test_the_operator_accepts_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"mirror_at_most": 1_000_000, "session_url": "https://llm.example.com/v1", "poll_interval_s": 0.5}
+    for name, each in variables(rendered({"operator": {"settings": given}}), "operator").items():
+        monkeypatch.setenv(name, each.get("value", "key"))
+    accepted = OperatorSettings()
+    assert {name: getattr(accepted, name) for name in given} == given
+    assert accepted.served == ("apps",)
+    assert accepted.lease_name == "rel-autellix-operator"
+    assert accepted.key is not None
 
 
 @pytest.mark.parametrize(("wide", "namespaces"), [(False, "apps"), (True, "*")])

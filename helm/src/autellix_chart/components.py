@@ -6,7 +6,7 @@ from pydantic import Field
 
 from autellix_chart.parts import Account, Image, KubernetesObject, Labels, Name, Part, Spread, Workload
 
-__all__ = ["Auth", "Gateway", "Hooks", "Operator", "OperatorSettings", "Test"]
+__all__ = ["Auth", "Gateway", "Hooks", "Operator", "Test"]
 
 _Key = Annotated[str, Field(pattern=r"^[^,\s]+$")]
 """A comma separates keys, so none holds one."""
@@ -90,23 +90,6 @@ class Gateway(Workload):
     """Gateways by CPU."""
     pod_disruption_budget: DisruptionBudget = DisruptionBudget()
     """What a drain of nodes may take."""
-
-
-class OperatorSettings(Part):
-    """Those that are not the chart's to know, with the operator's own defaults."""
-
-    status_interval_s: float = Field(5, gt=0)
-    """An object's status is written at most once in so many seconds."""
-    poll_interval_s: float = Field(2, gt=0)
-    """How often gateways are asked."""
-    mirror_after_s: float = Field(60, ge=0)
-    """A program that lives for so long without an object gets one."""
-    mirror_at_most: int = Field(1000, ge=0)
-    """At most so many programs get an object of their own."""
-    finalize_within_s: float = Field(30, gt=0)
-    """How long a deleted session may wait for a gateway."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """Least severity that is logged."""
 
 
 class Operator(Workload):

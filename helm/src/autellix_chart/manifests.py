@@ -17,8 +17,8 @@ _HELM_S = 60
 _SECRETS = ("auth.existingSecret=autellix-keys", "redis.auth.existingSecret=autellix-redis")
 _KINDS = "autellix.dev/v1alpha1/EnginePool"
 _INTRODUCTION = """\
-# Made by `make manifests` out of helm/autellix{of}; change the chart, not this file. It expects the namespace
-# `autellix`, the kinds of crds.yaml, and two Secrets of yours:
+# Made by `make manifests` out of helm/autellix{of}; change the chart, not this file.
+# It expects the namespace `autellix`, the kinds of crds.yaml, and two Secrets of yours:
 #   kubectl create namespace autellix
 #   kubectl apply --server-side -f crds.yaml
 #   kubectl -n autellix create secret generic autellix-keys --from-literal=session-secret="$(openssl rand -hex 24)" \\
@@ -60,6 +60,6 @@ def _template(helm: Path, *arguments: str) -> str:
         raise RuntimeError(done.stderr.strip())
     # Nothing here is Helm's to manage, nor does the chart's file name mean anything.
     text = re.sub(r"^# Source: .*\n", "", done.stdout, flags=re.MULTILINE)
-    text = re.sub(r"^ +helm\.sh/(chart|resource-policy): .*\n", "", text, flags=re.MULTILINE)
-    text = re.sub(r"^ +annotations:\n(?! +)", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^ +annotations:\n +helm\.sh/resource-policy: .*\n", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^ +helm\.sh/chart: .*\n", "", text, flags=re.MULTILINE)
     return text.replace("app.kubernetes.io/managed-by: Helm", "app.kubernetes.io/managed-by: kubectl")

@@ -11,13 +11,13 @@ from typing import Any
 import yaml
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
-from autellix_chart.components import OperatorSettings
 from autellix_chart.values import Values
-from autellix_gateway.settings import Settings
+from autellix_gateway import settings as gateway
+from autellix_operator import settings as operator
 
-__all__ = ["OWN_SETTINGS", "schema", "schema_text"]
+__all__ = ["OWN_GATEWAY_SETTINGS", "OWN_OPERATOR_SETTINGS", "schema", "schema_text"]
 
-OWN_SETTINGS = frozenset(
+OWN_GATEWAY_SETTINGS = frozenset(
     {
         "api_keys",
         "config",
@@ -33,6 +33,21 @@ OWN_SETTINGS = frozenset(
     }
 )
 """Settings of the gateway that the chart sets, from what it knows and from Secrets: they are no values."""
+
+OWN_OPERATOR_SETTINGS = frozenset(
+    {
+        "gateway_url",
+        "health_host",
+        "health_port",
+        "identity",
+        "key",
+        "lease_name",
+        "namespaces",
+        "own_namespace",
+        "release",
+    }
+)
+"""The same of the operator."""
 
 _POOL_NAME = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 _FILLED_IN = {"image"}
@@ -53,13 +68,15 @@ def schema(crds: Path) -> dict[str, Any]:
     """The schema of the chart's values; ``crds`` is the folder with the operator's CustomResourceDefinitions."""
     whole = _of(Values, by_alias=True)
     definitions = whole.pop("definitions")
-    gateway = definitions["Gateway"]["properties"]
-    gateway["settings"] = {**_gateway_settings(definitions), "description": gateway["settings"]["description"]}
-    operator = definitions["Operator"]["properties"]
-    operator["settings"] = {
-        **_without_titles(_of(OperatorSettings, by_alias=False)),
-        "description": operator["settings"]["description"],
-    }
+    for component, settings, own in (
+        ("Gateway", gateway.Settings, OWN_GATEWAY_SETTINGS),
+        ("Operator", operator.Settings, OWN_OPERATOR_SETTINGS),
+    ):
+        place = definitions[component]["properties"]["settings"]
+        definitions[component]["properties"]["settings"] = {
+            **_settings(settings, own, definitions),
+            "description": place["description"],
+        }
     whole["properties"]["pools"] |= {
         "propertyNames": {"pattern": _POOL_NAME},
         "additionalProperties": {"$ref": "#/definitions/EnginePool"},
@@ -90,11 +107,11 @@ def _of(model: Any, *, by_alias: bool) -> dict[str, Any]:
     return made
 
 
-def _gateway_settings(definitions: dict[str, Any]) -> dict[str, Any]:
-    """The gateway's settings but those that are the chart's; what they refer to goes to ``definitions``."""
-    settings = _of(Settings, by_alias=False)
+def _settings(model: Any, own: frozenset[str], definitions: dict[str, Any]) -> dict[str, Any]:
+    """A program's settings but those that are the chart's; what they refer to goes to ``definitions``."""
+    settings = _of(model, by_alias=False)
     definitions |= settings.pop("definitions", {})
-    kept = {name: each for name, each in settings["properties"].items() if name not in OWN_SETTINGS}
+    kept = {name: each for name, each in settings["properties"].items() if name not in own}
     return {"type": "object", "additionalProperties": False, "properties": kept}
 
 
