@@ -7,7 +7,7 @@ PYTHON ?= python3
 UV ?= $(shell command -v uv || echo .uv/bin/uv)
 MEMBERS := core gateway operator engine-image client bench
 PACKAGES := autellix_core autellix_gateway autellix_operator autellix_engine autellix autellix_bench
-SOURCES := $(addsuffix /src,$(MEMBERS)) engine-image/benchmarks tests
+SOURCES := $(addsuffix /src,$(MEMBERS)) engine-image/benchmarks helm tests
 PROJECT := .venv/installed
 ENGINE := .venv-engine/installed
 PEERS := .venv-peers/installed
@@ -16,6 +16,7 @@ ENGINE_KIND ?= $(if $(shell command -v nvidia-smi),cuda,cpu)
 SUPPORT := $(basename $(notdir $(wildcard tests/support/*.py)))
 # The usual first level, 0.25 s, is some 25 tokens of an 8-billion-parameter model on an A100; of the tiny model this is.
 TINY_LEVELS := 0.05,0.1,0.2,0.4,0.8,1.6,3.2,6.4,12.8
+HELM ?= helm
 ARGS ?=
 
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -63,6 +64,8 @@ check: $(PROJECT) ## Format, lint, types, import contracts, unit and paper tests
 	mypy tests
 	mypy $(addprefix -m ,$(SUPPORT))
 	mypy -p adapter_benchmark
+	mypy -p autellix_chart
+	mypy helm/autellix/files
 	lint-imports
 	pytest -q tests/unit tests/paper
 
@@ -79,6 +82,14 @@ engine: $(ENGINE) ## The engine's environment, in .venv-engine: vLLM and the ada
 
 .PHONY: peers
 peers: $(PEERS) ## The routers that others serve with, in .venv-peers, to be measured beside ours
+
+.PHONY: chart
+chart: $(PROJECT) ## The chart's values, schema, CRDs and reference, made anew of what they come from
+	PYTHONPATH=helm/src python -m autellix_chart
+
+.PHONY: manifests
+manifests: chart ## Plain YAML rendered from the chart; needs helm, which HELM may name
+	PYTHONPATH=helm/src python -m autellix_chart manifests $(HELM)
 
 .PHONY: clean
 clean: ## Remove the environments and every cache in this folder

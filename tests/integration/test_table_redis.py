@@ -166,6 +166,19 @@ async def test_a_fault_of_ours_is_not_taken_for_an_absence(tables: Callable[...,
         await table.arrive(arrival("c"))
 
 
+async def test_a_password_stands_beside_the_url_as_it_is(server: RedisServer, client: Any) -> None:
+    await client.config_set("requirepass", "p@ss:/word")
+    knowing = connect(server.url, "pool", LIMITS, timeout_s=5.0, password="p@ss:/word")
+    guessing = connect(server.url, "pool", LIMITS, timeout_s=5.0, password="word")
+    try:
+        assert (await knowing.arrive(arrival("c"))).ref.call == "c"
+        with pytest.raises(TableAway):
+            await guessing.arrive(arrival("d"))
+    finally:
+        await knowing.close()
+        await guessing.close()
+
+
 async def test_pools_share_nothing(tables: Callable[..., RedisTable]) -> None:
     one, other = tables("one"), tables("other")
     admission = await one.arrive(arrival("c"))

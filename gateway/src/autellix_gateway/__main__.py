@@ -36,7 +36,13 @@ def main() -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    primary = connect(settings.redis_url, settings.pool, settings.limits(), timeout_s=settings.table_timeout_s)
+    primary = connect(
+        settings.redis_url,
+        settings.pool,
+        settings.limits(),
+        timeout_s=settings.table_timeout_s,
+        password=settings.redis_password and settings.redis_password.get_secret_value(),
+    )
     config = _config(settings)
     config.app = create_app(
         settings,

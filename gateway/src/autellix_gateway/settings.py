@@ -76,6 +76,8 @@ class Settings(BaseSettings):
     """Open programs that one key may hold; calls beyond it are served as programs of one call."""
     max_body_bytes: int = Field(32 * 2**20, ge=1024)
     """Largest request body."""
+    redis_password: SecretStr | None = None
+    """Redis' password, where the URL holds none."""
     table_timeout_s: float = Field(0.5, gt=0)
     """How long one round trip to Redis may take before calls are served without it."""
     engine_connect_s: float = Field(5.0, gt=0)

@@ -55,15 +55,23 @@ puts the code in the middle of its sentence when a command inside a script is re
 
 
 def connect(
-    url: str, pool: str, limits: Limits, *, timeout_s: float, clock: Callable[[], float] | None = None
+    url: str,
+    pool: str,
+    limits: Limits,
+    *,
+    timeout_s: float,
+    password: str | None = None,
+    clock: Callable[[], float] | None = None,
 ) -> "RedisTable":
     """The table of ``pool`` on the Redis at ``url`` (``redis://``, ``rediss://`` or ``unix://``). Connects later.
 
+    ``password`` is for a URL without one, so that it needs no percent-encoding.
     No verb waits for longer than about ``timeout_s``, which is also what a verb waits for a connection; a connection
     gone stale is opened once more.
     """
     connections = BlockingConnectionPool.from_url(
         url,
+        password=password,
         max_connections=_CONNECTIONS,
         timeout=timeout_s,
         socket_timeout=timeout_s,
