@@ -15,7 +15,7 @@ VERBS = sorted(
 
 
 def test_every_verb_has_a_script() -> None:
-    assert VERBS == sorted(_VERBS)
+    assert sorted(_VERBS) == VERBS
 
 
 @pytest.mark.parametrize("verb", VERBS)

@@ -73,9 +73,7 @@ class Journal:
         entry = self._entries[0]
         try:
             if isinstance(entry, Started):
-                await table.start_session(
-                    entry.program, tenant=entry.tenant, model=entry.model, mirror=entry.mirror
-                )
+                await table.start_session(entry.program, tenant=entry.tenant, model=entry.model, mirror=entry.mirror)
             else:
                 await _settle(table, entry, remembered=remembered)
         except (SessionEnded, TooManyPrograms):
