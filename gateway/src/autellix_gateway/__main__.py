@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from autellix_gateway.app import create_app
 from autellix_gateway.engines.transport import HttpTransport
+from autellix_gateway.server import Server
 from autellix_gateway.settings import Settings
 from autellix_gateway.table.fallback import FallbackTable
 from autellix_gateway.table.redis import connect
@@ -38,12 +39,13 @@ def main() -> int:
 async def _serve(settings: Settings) -> int:
     primary = connect(settings.redis_url, settings.pool, settings.limits(), timeout_s=settings.table_timeout_s)
     config = _config(settings)
-    config.app = create_app(
+    app = create_app(
         settings,
         table=FallbackTable(primary, settings.limits()),
         transport=HttpTransport(connect_s=settings.engine_connect_s, silence_s=settings.engine_silence_s),
     )
-    server = uvicorn.Server(config)
+    config.app = app
+    server = Server(config, leave=app.state.leave, drain_delay_s=settings.drain_delay_s)
     await server.serve()
     return 0 if server.started else 1
 

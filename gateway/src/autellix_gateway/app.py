@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
@@ -14,12 +15,16 @@ from autellix_gateway.api.observed import Observed
 from autellix_gateway.api.sessions import session_routes
 from autellix_gateway.calls.accounts import Accounts
 from autellix_gateway.calls.forwarding import Calls
+from autellix_gateway.engines.members import static_members
 from autellix_gateway.engines.registry import Engines
 from autellix_gateway.engines.transport import HttpTransport
 from autellix_gateway.identity import Identities, SessionTokens
 from autellix_gateway.metrics import Metrics
 from autellix_gateway.settings import Settings
 from autellix_gateway.table.fallback import FallbackTable
+
+if TYPE_CHECKING:
+    from autellix_gateway.engines.kubernetes import Discovery
 
 __all__ = ["create_app"]
 
@@ -30,7 +35,8 @@ _PROBE_S = 1.0
 def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTransport) -> FastAPI:
     """The application. It owns what it is given: table and transport are closed when it shuts down."""
     metrics = Metrics()
-    engines = Engines(settings.engines, transport)
+    engines = Engines(transport, static_members(settings.engines))
+    discovery = _discovery(engines, settings.kubernetes_namespace)
     tokens = SessionTokens(
         [secret.get_secret_value() for secret in settings.session_secrets], ttl_s=settings.session_token_ttl_s
     )
@@ -54,6 +60,8 @@ def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTrans
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if discovery:
+            await discovery.connect()
         await engines.refresh()
         chores = [
             asyncio.create_task(engines.watch(settings.health_interval_s)),
@@ -61,20 +69,26 @@ def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTrans
             asyncio.create_task(_every(settings.lease_s / 2, lambda: _sweep(table, metrics))),
             asyncio.create_task(_every(_PROBE_S, lambda: _probe(table, metrics))),
         ]
+        if discovery:
+            chores.append(asyncio.create_task(discovery.run()))
         try:
             yield
         finally:
             for chore in chores:
                 chore.cancel()
             await asyncio.wait(chores)
+            calls.leave()
             await accounts.drain(settings.shutdown_s)
+            if discovery:
+                await discovery.close()
             await table.close()
             await transport.close()
 
     app = FastAPI(title="Autellix gateway", lifespan=lifespan)
-    app.add_middleware(Observed, metrics=metrics)
+    app.state.leave = calls.leave
+    app.add_middleware(Observed, metrics=metrics, leaving=lambda: calls.leaving)
     errors.install(app)
-    app.include_router(health_routes(engines=engines, degraded=lambda: table.degraded, metrics=metrics))
+    app.include_router(health_routes(calls=calls, engines=engines, degraded=lambda: table.degraded, metrics=metrics))
     app.include_router(
         inference_routes(
             calls=calls,
@@ -97,6 +111,14 @@ def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTrans
         )
     )
     return app
+
+
+def _discovery(engines: Engines, namespace: str | None) -> "Discovery | None":
+    if namespace is None:
+        return None
+    from autellix_gateway.engines.kubernetes import Discovery  # its client takes a second to load
+
+    return Discovery(engines, namespace)
 
 
 async def _sweep(table: FallbackTable, metrics: Metrics) -> None:
