@@ -2,6 +2,9 @@
 
 A decision is a pure function of a snapshot: the engines and how many calls each holds. The same snapshot gives the
 same engine on every gateway, so ties are broken by name, never by chance.
+
+An engine that is being given up (``draining``) stays only its own programs' home: it takes the long calls that would
+otherwise lose what it holds of them, and nothing else, unless no other engine is left.
 """
 
 from collections.abc import Sequence
@@ -48,6 +51,8 @@ class EngineLoad:
 
     id: EngineId
     calls: int
+    draining: bool = False
+    """It is to end once its programs are done with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,19 +131,22 @@ def place(
 
     ``home`` is its program's engine, ``cached_tokens`` what that engine is thought to hold of the prompt, ``turn`` the
     count of calls so far (round robin only). Among equally used engines the home is taken, then the first by name.
+    A draining home is kept by the rules that keep to homes: by the threshold, or by cost for what it has cached.
 
     Raises :class:`NoEngine` where ``engines`` is empty.
     """
     if not engines:
         raise NoEngine("No engine is ready to take a call; wait for one to start, or add one.")
-    least = min(engines, key=lambda engine: (engine.calls, engine.id != home, engine.id))
+    staying = [engine for engine in engines if not engine.draining] or engines
+    least = min(staying, key=lambda engine: (engine.calls, engine.id != home, engine.id))
     if isinstance(policy, Local):
         return _local(policy, engines, least, tokens, home)
     if isinstance(policy, LowestCost):
-        return _lowest_cost(policy, engines, tokens, home, cached_tokens)
+        candidates = [engine for engine in engines if engine in staying or (engine.id == home and cached_tokens)]
+        return _lowest_cost(policy, candidates, tokens, home, cached_tokens)
     if isinstance(policy, LeastUsed):
         return Placement(least.id, Reason.LEAST_USED, home=home is None)
-    in_order = sorted(engines, key=lambda engine: engine.id)
+    in_order = sorted(staying, key=lambda engine: engine.id)
     return Placement(in_order[turn % len(in_order)].id, Reason.ROUND_ROBIN, home=home is None)
 
 

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from autellix_gateway.app import create_app
 from autellix_gateway.config_file import ConfigRefused, schema
 from autellix_gateway.engines.transport import HttpTransport
+from autellix_gateway.server import Server
 from autellix_gateway.settings import Settings
 from autellix_gateway.table.fallback import FallbackTable
 from autellix_gateway.table.redis import connect
@@ -55,12 +56,13 @@ async def _serve(settings: Settings) -> int:
         password=settings.redis_password and settings.redis_password.get_secret_value(),
     )
     config = _config(settings)
-    config.app = create_app(
+    app = create_app(
         settings,
         table=FallbackTable(primary, settings.limits()),
         transport=HttpTransport(connect_s=settings.engine_connect_s, silence_s=settings.engine_silence_s),
     )
-    server = uvicorn.Server(config)
+    config.app = app
+    server = Server(config, leave=app.state.leave, drain_delay_s=settings.drain_delay_s)
     await server.serve()
     return 0 if server.started else 1
 

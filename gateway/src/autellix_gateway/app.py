@@ -2,14 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from autellix_core.program import EngineId
 from autellix_gateway.api import errors
 from autellix_gateway.api.health import health_routes
 from autellix_gateway.api.inference import inference_routes
@@ -21,12 +19,16 @@ from autellix_gateway.calls.forwarding import Calls
 from autellix_gateway.demand.gauges import PoolGauges
 from autellix_gateway.demand.pools import Pools
 from autellix_gateway.demand.publishing import PUBLISH_S, Publisher
-from autellix_gateway.engines.registry import Engine, Engines
+from autellix_gateway.engines.members import static_members
+from autellix_gateway.engines.registry import Engines
 from autellix_gateway.engines.transport import HttpTransport
 from autellix_gateway.identity import Identities, SessionTokens
 from autellix_gateway.metrics import Metrics
 from autellix_gateway.settings import Settings
 from autellix_gateway.table.fallback import FallbackTable
+
+if TYPE_CHECKING:
+    from autellix_gateway.engines.kubernetes import Discovery
 
 __all__ = ["create_app"]
 
@@ -37,7 +39,8 @@ _PROBE_S = 1.0
 def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTransport) -> FastAPI:
     """The application. It owns what it is given: table and transport are closed when it shuts down."""
     metrics = Metrics()
-    engines = Engines(settings.engines, transport)
+    engines = Engines(transport, static_members(settings.engines))
+    discovery = _discovery(engines, settings.kubernetes_namespace)
     tokens = SessionTokens(
         [secret.get_secret_value() for secret in settings.session_secrets], ttl_s=settings.session_token_ttl_s
     )
@@ -61,14 +64,16 @@ def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTrans
     pools = Pools(table, degraded=lambda: table.degraded, returning_within_s=settings.returning_within_s)
     publisher = Publisher(
         table,
-        engines=lambda: [_Outside(engine) for engine in engines.all()],
-        held=dict,
-        pools=dict,
+        engines=engines.all,
+        held=calls.held,
+        pools=lambda: {pool.name: pool.model for pool in engines.all_pools()},
         waits=metrics.recent_waits,
     )
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if discovery:
+            await discovery.connect()
         await engines.refresh()
         await publisher.publish()
         chores = [
@@ -78,6 +83,8 @@ def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTrans
             asyncio.create_task(_every(_PROBE_S, lambda: _probe(table, metrics))),
             asyncio.create_task(_every(PUBLISH_S, publisher.publish)),
         ]
+        if discovery:
+            chores.append(asyncio.create_task(discovery.run()))
         try:
             yield
         finally:
@@ -85,15 +92,20 @@ def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTrans
                 chore.cancel()
             await asyncio.wait(chores)
             await publisher.leave()
+            calls.leave()
             await accounts.drain(settings.shutdown_s)
+            if discovery:
+                await discovery.close()
             await table.close()
             await transport.close()
 
     app = FastAPI(title="Autellix gateway", lifespan=lifespan)
-    app.add_middleware(Observed, metrics=metrics)
+    app.state.leave = calls.leave
+    app.add_middleware(Observed, metrics=metrics, leaving=lambda: calls.leaving)
     errors.install(app)
     app.include_router(
         health_routes(
+            calls=calls,
             engines=engines,
             degraded=lambda: table.degraded,
             metrics=metrics,
@@ -137,26 +149,12 @@ def create_app(settings: Settings, *, table: FallbackTable, transport: HttpTrans
     return app
 
 
-@dataclass(frozen=True, slots=True)
-class _Outside:
-    """An engine of a static list: in no pool, and with slots that nobody asked it for."""
+def _discovery(engines: Engines, namespace: str | None) -> "Discovery | None":
+    if namespace is None:
+        return None
+    from autellix_gateway.engines.kubernetes import Discovery  # its client takes a second to load
 
-    of: Engine
-    pool: str = ""
-    draining: bool = False
-    slots: int = 0
-
-    @property
-    def id(self) -> EngineId:
-        return self.of.id
-
-    @property
-    def up(self) -> bool:
-        return self.of.up
-
-    @property
-    def models(self) -> Sequence[Mapping[str, Any]]:
-        return self.of.models
+    return Discovery(engines, namespace)
 
 
 async def _sweep(table: FallbackTable, metrics: Metrics) -> None:

@@ -14,7 +14,10 @@
         ├── Ended             410: the session was ended
         ├── TooManySessions   429
         ├── NotEnabled        501: the operator's routes, where the gateway was given no operator key
+        ├── QueueFull         429: no engine takes calls now, and as many as may wait for one do
+        ├── QueueWaitExceeded 504: the call waited for an engine as long as it may
         ├── Unavailable       503: no engine takes calls now
+        │   └── ShuttingDown  503: this gateway ends, and the call had not left it
         └── EngineFailed      502: an engine took the call and then failed
             └── EngineSilent  504: it sent nothing for too long
 """
@@ -32,8 +35,11 @@ __all__ = [
     "EngineSilent",
     "ModelNotFound",
     "NotEnabled",
+    "QueueFull",
+    "QueueWaitExceeded",
     "Refusal",
     "SessionNotFound",
+    "ShuttingDown",
     "TooManySessions",
     "Unauthorized",
     "Unavailable",
@@ -117,10 +123,28 @@ class TooManySessions(Refusal):
     status, code, kind, retry_after_s = 429, ErrorCode.TOO_MANY_SESSIONS, "rate_limit_error", 60
 
 
+class QueueFull(Refusal):
+    """No engine takes calls now, and as many as may wait for one do."""
+
+    status, code, kind, retry_after_s = 429, ErrorCode.QUEUE_FULL, "rate_limit_error", 5
+
+
+class QueueWaitExceeded(Refusal):
+    """The call waited for an engine as long as it may."""
+
+    status, code, kind = 504, ErrorCode.QUEUE_WAIT_EXCEEDED, "server_error"
+
+
 class Unavailable(Refusal):
     """No engine takes calls now."""
 
     status, code, kind, retry_after_s = 503, ErrorCode.NO_ENGINE, "server_error", 1
+
+
+class ShuttingDown(Unavailable):
+    """This gateway ends, and the call had not left it."""
+
+    code = ErrorCode.SHUTTING_DOWN
 
 
 class EngineFailed(Refusal):

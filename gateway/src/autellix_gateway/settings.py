@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     """Name of the pool of engines; gateways of one pool share one process table."""
     engines: Annotated[tuple[str, ...], NoDecode] = ()
     """Base URLs of the engines, separated by commas."""
+    kubernetes_namespace: str | None = Field(None, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
+    """Instead of a list of engines: find those of this namespace's EnginePools."""
     policy: Policy = Policy.ATLAS
     """Order of calls inside the engines."""
     placement: str = Field("local", json_schema_extra={"enum": list(_PLACEMENTS)})
@@ -98,6 +100,8 @@ class Settings(BaseSettings):
     """Guess for engines that report nothing: how fast a prompt is read."""
     shutdown_s: float = Field(30.0, ge=0)
     """How long calls under way may take to end after SIGTERM."""
+    drain_delay_s: float = Field(0.0, ge=0)
+    """How long new calls are still taken after SIGTERM, before that: until everybody knows that this gateway ends."""
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     """Least severity that is logged."""
 
@@ -136,9 +140,14 @@ class Settings(BaseSettings):
         return given
 
     @model_validator(mode="after")
-    def _at_least_one_engine(self) -> Self:
-        if not self.engines:
-            raise ValueError("no engine is given: pass --engines URL,URL or set AUTELLIX_ENGINES")
+    def _engines_from_one_place(self) -> Self:
+        if not self.engines and self.kubernetes_namespace is None:
+            raise ValueError(
+                "no engine is given: pass --engines URL,URL or set AUTELLIX_ENGINES; "
+                "in a cluster, pass --kubernetes-namespace"
+            )
+        if self.engines and self.kubernetes_namespace is not None:
+            raise ValueError("engines are either listed or found: pass --engines or --kubernetes-namespace, not both")
         return self
 
     def engine_levels(self) -> Levels:

@@ -67,6 +67,48 @@ def test_cost_weighs_what_is_cached_against_the_queue() -> None:
     assert place(cost, two, tokens=100, home=A, cached_tokens=9_000).engine == B, "no more is saved than the prompt"
 
 
+DRAINING_A = [EngineLoad(A, 0, draining=True), EngineLoad(B, 3), EngineLoad(C, 2)]
+
+
+@pytest.mark.parametrize(
+    ("policy", "tokens", "home", "expected"),
+    [
+        pytest.param(Local(), 2048, A, Placement(C, Reason.SHORT, home=False), id="no-short-call"),
+        pytest.param(Local(), 2049, None, Placement(C, Reason.FIRST_LONG, home=True), id="no-new-program"),
+        pytest.param(Local(), 2049, A, Placement(A, Reason.HOME, home=False), id="its-own-long-calls"),
+        pytest.param(Local(), 2049, B, Placement(B, Reason.HOME, home=False), id="no-others-long-calls"),
+        pytest.param(LeastUsed(), 9999, A, Placement(C, Reason.LEAST_USED, home=False), id="not-by-use"),
+        pytest.param(RoundRobin(), 9999, A, Placement(B, Reason.ROUND_ROBIN, home=False), id="not-in-turn"),
+        pytest.param(LowestCost(1.0, 1.0), 9, A, Placement(C, Reason.LOWEST_COST, home=True), id="not-by-cost"),
+    ],
+)
+def test_a_draining_engine_is_only_its_own_programs_home(
+    policy: PlacementPolicy, tokens: int, home: EngineId | None, expected: Placement
+) -> None:
+    assert place(policy, DRAINING_A, tokens=tokens, home=home) == expected
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_where_every_engine_drains_they_serve_as_ever(policy: PlacementPolicy) -> None:
+    draining = [EngineLoad(A, 2, draining=True), EngineLoad(B, 1, draining=True)]
+    staying = [EngineLoad(A, 2), EngineLoad(B, 1)]
+    for tokens in (1, 9999):
+        for home in (None, A, EngineId("gone")):
+            assert place(policy, draining, tokens=tokens, home=home) == place(policy, staying, tokens=tokens, home=home)
+
+
+def test_by_cost_a_draining_home_is_kept_for_what_it_has_cached() -> None:
+    kept = place(LowestCost(1.0, 1.0), DRAINING_A, tokens=9, home=A, cached_tokens=9)
+    assert kept == Placement(A, Reason.LOWEST_COST, home=False)
+    other = place(LowestCost(1.0, 1.0), DRAINING_A, tokens=9, home=B, cached_tokens=9)
+    assert other == Placement(B, Reason.LOWEST_COST, home=False)
+
+
+def test_a_hot_draining_home_overflows_to_one_that_stays() -> None:
+    hot = [EngineLoad(A, 9, draining=True), EngineLoad(B, 0, draining=True), EngineLoad(C, 1)]
+    assert place(Local(overflow_calls=8), hot, tokens=9999, home=A) == Placement(C, Reason.OVERFLOW, home=True)
+
+
 @pytest.mark.parametrize("policy", POLICIES)
 def test_without_engines_there_is_a_sentence(policy: PlacementPolicy) -> None:
     with pytest.raises(NoEngine, match="No engine is ready"):

@@ -16,7 +16,17 @@ from autellix_gateway.settings import Settings
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("ENGINES", "POLICY", "SESSION_SECRET", "SESSION_SECRETS", "API_KEYS", "REDIS_URL", "PORT", "CONFIG"):
+    for name in (
+        "ENGINES",
+        "KUBERNETES_NAMESPACE",
+        "POLICY",
+        "SESSION_SECRET",
+        "SESSION_SECRETS",
+        "API_KEYS",
+        "REDIS_URL",
+        "PORT",
+        "CONFIG",
+    ):
         monkeypatch.delenv(f"AUTELLIX_{name}", raising=False)
 
 
@@ -48,11 +58,25 @@ def test_the_engines_levels() -> None:
     assert Settings(engines=("http://a:1",), levels=3).engine_levels().bounds_s == (0.25, 0.5)
 
 
+def test_engines_may_be_found_in_a_namespace() -> None:
+    settings = Settings(_cli_parse_args=["--kubernetes-namespace", "agents"])
+    assert (settings.kubernetes_namespace, settings.engines) == ("agents", ())
+
+
+def test_without_kubernetes_its_client_is_not_loaded() -> None:
+    code = "import sys, autellix_gateway.__main__; sys.exit('kubernetes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
         pytest.param({"engines": ()}, "no engine is given", id="no-engine"),
         pytest.param({"engines": ("a:1",)}, "base URL", id="no-url"),
+        pytest.param(
+            {"engines": ("http://a:1",), "kubernetes_namespace": "ns"}, "either listed or found", id="two-places"
+        ),
+        pytest.param({"kubernetes_namespace": "N S"}, "kubernetes_namespace", id="no-namespace"),
         pytest.param({"engines": ("http://a:1",), "placement": "best"}, "placement is one of", id="placement"),
         pytest.param({"engines": ("http://a:1",), "policy": "best"}, "policy", id="policy"),
         pytest.param({"engines": ("http://a:1",), "pool": "a b"}, "pool", id="pool"),

@@ -9,9 +9,9 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 
 from autellix_core.errors import MalformedReport
 from autellix_core.program import CallId, EngineId, Measured, ProgramId
@@ -28,6 +28,7 @@ __all__ = ["Account", "Accounts"]
 _LOG = logging.getLogger(__name__)
 _REPORT_TRIES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _ASK_S = 2.0
+_UNWIND_S = 0.02
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +42,10 @@ class Account:
     engine: Engine | None = None
     sent: float = 0.0
     first_byte: float | None = None
+    held_s: float = 0.0
+    """It waited so long in this gateway, for want of an engine: its program's wait like that in an engine."""
+    held_since: float | None = None
+    """It waits there now."""
     dispatched: "asyncio.Task[None] | None" = None
     settled: bool = False
     ended: bool = False
@@ -71,6 +76,7 @@ class Accounts:
         self._clock = clock
         self._open: dict[CallId, Account] = {}
         self._held: Counter[EngineId] = Counter()
+        self._counted: set[EngineId] = set()
         self._beside: set[asyncio.Task[None]] = set()
 
     async def open(self, call: Forward) -> Account:
@@ -112,10 +118,30 @@ class Accounts:
         account.sent = self._clock()
         account.first_byte = None
         self._held[engine.id] += 1
+        self._counted.add(engine.id)
         self._metrics.in_flight.labels(engine.id).inc()
         account.dispatched = self._spawn(
             self._dispatched(account.dispatched, self._table.dispatch(account.ref, engine.id, home=home))
         )
+
+    @contextmanager
+    def holding(self, account: Account) -> Iterator[None]:
+        """No engine takes the call: until one does, its time is its program's wait."""
+        self._leave_engine(account)
+        account.engine = None
+        account.held_since = self._clock()
+        try:
+            yield
+        finally:
+            account.held_s = self._held_s(account)
+            account.held_since = None
+
+    def keep_only(self, engines: Collection[EngineId]) -> None:
+        """Forget what was counted of engines that are gone, once no call is left in them."""
+        for engine in [engine for engine in self._counted if engine not in engines and not self._held[engine]]:
+            self._counted.discard(engine)
+            del self._held[engine]
+            self._metrics.in_flight.remove(engine)
 
     def heard(self, account: Account) -> None:
         """A byte of the answer came."""
@@ -150,7 +176,8 @@ class Accounts:
         under_way = []
         for account in self._open.values():
             so_far = self._estimate(account, streamed=True)
-            under_way.append(Progress(account.ref, wait_s=so_far.wait_s, service_s=so_far.service_s))
+            waited_s = so_far.wait_s + self._held_s(account)
+            under_way.append(Progress(account.ref, wait_s=waited_s, service_s=so_far.service_s))
         for ref in await self._table.renew(under_way) if under_way else ():
             if (lost := self._open.get(ref.call)) is not None:
                 self._wind_up(lost)
@@ -163,8 +190,12 @@ class Accounts:
 
     async def drain(self, timeout_s: float) -> None:
         """Wait until what is being settled is settled, or the time is over."""
-        if self._beside:
-            await asyncio.wait(self._beside, timeout=timeout_s)
+        until = self._clock() + timeout_s
+        while (self._beside or self._open) and (left_s := until - self._clock()) > 0:
+            if self._beside:
+                await asyncio.wait(self._beside, timeout=left_s)
+            else:
+                await asyncio.sleep(min(left_s, _UNWIND_S))
 
     def _wind_up(self, account: Account) -> None:
         # The table knows a call no more from the moment that it is settled, and its answer is on its way from then on.
@@ -191,7 +222,7 @@ class Accounts:
             await asyncio.wait({account.dispatched})
         verb = self._table.complete if completed else self._table.abort
         try:
-            await verb(account.ref, measured)
+            await verb(account.ref, replace(measured, wait_s=measured.wait_s + account.held_s))
         finally:
             self._open.pop(account.ref.call, None)
         self._metrics.duration.observe(self._clock() - account.arrived)
@@ -249,6 +280,9 @@ class Accounts:
         if account.engine is not None:
             self._held[account.engine.id] -= 1
             self._metrics.in_flight.labels(account.engine.id).dec()
+
+    def _held_s(self, account: Account) -> float:
+        return account.held_s + (0.0 if account.held_since is None else self._clock() - account.held_since)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(work)

@@ -1,11 +1,12 @@
 """Places calls on engines and passes bytes through, both ways, unchanged.
 
 What the engine answers reaches the client as it came; the gateway's own refusals are only for what no engine can
-answer. A call that an engine did not take is tried on another before the first byte.
+answer. A call that an engine did not take is tried on another before the first byte; where no engine takes it and its
+model's pool holds calls, it waits for one.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from autellix_core.errors import MalformedReport
@@ -13,8 +14,9 @@ from autellix_core.levels import Levels, level_of
 from autellix_core.placement import EngineLoad, Placement, PlacementPolicy, place
 from autellix_core.priority import Policy, entry_service
 from autellix_core.program import EngineId
-from autellix_core.wire import REPORT_HEADER, CallHeaders, Report
+from autellix_core.wire import PROGRAM_WAIT_HEADER, REPORT_HEADER, CallHeaders, Report
 from autellix_gateway.calls.accounts import Account, Accounts
+from autellix_gateway.calls.holding import HoldQueue
 from autellix_gateway.calls.messages import Answer, Forward, headers_for_client, headers_for_engine
 from autellix_gateway.engines.registry import Engine, Engines
 from autellix_gateway.engines.reports import EventStream, usage_of
@@ -49,12 +51,25 @@ class Calls:
         self._metrics = metrics
         self._engine_api_key = engine_api_key
         self._turn = 0
+        self._hold = HoldQueue(engines)
+        self.leaving = False
+        engines.listen(lambda: accounts.keep_only({engine.id for engine in engines.all()}))
+
+    def held(self) -> Mapping[str, tuple[int, float]]:
+        """By pool: how many calls wait here for an engine, and for how many seconds the longest of them has."""
+        return self._hold.held()
+
+    def leave(self) -> None:
+        """The gateway is to end: calls under way go on, those that wait for an engine are refused from now on."""
+        self.leaving = True
+        self._hold.close()
 
     @asynccontextmanager
     async def serve(self, call: Forward) -> AsyncIterator[Answer]:
         """Forward one call; leaving before its body is read to the end aborts it in the engine.
 
-        Raises :class:`ModelNotFound`, :class:`Unavailable`, :class:`Ended`, :class:`EngineFailed`.
+        Raises :class:`ModelNotFound`, :class:`Unavailable`, :class:`QueueFull`, :class:`QueueWaitExceeded`,
+        :class:`Ended`, :class:`EngineFailed`.
         """
         self._check_model(call.model)
         account = await self._accounts.open(call)
@@ -73,9 +88,12 @@ class Calls:
     def _check_model(self, model: str) -> None:
         if self._engines.ready(model):
             return
-        if not self._engines.ready():
-            raise Unavailable("No engine is up; try again in a moment, or look at /readyz.")
         served = ", ".join(sorted(str(entry.get("id")) for entry in self._engines.models()))
+        if not served:
+            raise Unavailable("No engine is up; try again in a moment, or look at /readyz.")
+        if any(pool.model == model for pool in self._engines.all_pools()):
+            self._hold.check_room(model)
+            return
         raise ModelNotFound(f"The model {model!r} is not served here; there is {served}.", param="model")
 
     @asynccontextmanager
@@ -94,9 +112,11 @@ class Calls:
         )
         headers = headers_for_engine(call.headers, told, level=level, api_key=self._engine_api_key)
         async with AsyncExitStack() as stack:
-            engine, answer = await self._taken(stack, call, account, headers)
+            engine, answer = await self._taken(stack, call, account, headers, entry_s)
             report = _report_header(answer)
-            returned = headers_for_client(answer.headers, engine=engine.id, level=level, report=report)
+            returned = headers_for_client(
+                answer.headers, engine=engine.id, level=level, report=report, held_s=account.held_s
+            )
             streamed = answer.status == 200 and _is_event_stream(answer)
             if streamed:
                 body = self._streamed(account, answer)
@@ -108,12 +128,18 @@ class Calls:
                 yield Answer(status=answer.status, headers=returned, body=body, streamed=streamed)
 
     async def _taken(
-        self, stack: AsyncExitStack, call: Forward, account: Account, headers: dict[str, str]
+        self, stack: AsyncExitStack, call: Forward, account: Account, headers: dict[str, str], entry_s: float
     ) -> tuple[Engine, EngineAnswer]:
         """Send the call to the engine that placement chooses, and on to others where one does not answer."""
         tried: set[EngineId] = set()
         while True:
-            engine, home = self._place(call, account, tried)
+            if (placed := self._place(call, account, tried)) is None:
+                with self._accounts.holding(account):
+                    await self._hold.wait(call.model, service_s=entry_s, arrived=account.arrived, held_s=account.held_s)
+                headers[PROGRAM_WAIT_HEADER] = repr(account.admission.wait_s + account.held_s)
+                tried.clear()
+                continue
+            engine, home = placed
             self._accounts.dispatch(account, engine, home=home)
             try:
                 answer = await stack.enter_async_context(
@@ -128,15 +154,15 @@ class Calls:
             else:
                 return engine, answer
 
-    def _place(self, call: Forward, account: Account, tried: set[EngineId]) -> tuple[Engine, bool]:
+    def _place(self, call: Forward, account: Account, tried: set[EngineId]) -> tuple[Engine, bool] | None:
         held = self._accounts.engine_calls(account)
         engines = {engine.id: engine for engine in self._engines.ready(call.model) if engine.id not in tried}
         if not engines:
-            raise Unavailable("No engine took the call; try again in a moment, or look at /readyz.")
+            return None
         self._turn += 1
         placed: Placement = place(
             self._placement,
-            [EngineLoad(engine, held.get(engine, 0)) for engine in engines],
+            [EngineLoad(engine.id, held.get(engine.id, 0), engine.draining) for engine in engines.values()],
             tokens=call.prompt_tokens,
             home=account.admission.home,
             turn=self._turn - 1,

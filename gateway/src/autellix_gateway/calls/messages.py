@@ -65,15 +65,18 @@ def headers_for_engine(
 
 
 def headers_for_client(
-    given: Iterable[tuple[str, str]], *, engine: str, level: int, report: Report | None
+    given: Iterable[tuple[str, str]], *, engine: str, level: int, report: Report | None, held_s: float = 0.0
 ) -> tuple[tuple[str, str], ...]:
-    """The engine's headers without what ends here, and where the call ran, at which level, and what it cost."""
+    """The engine's headers without what ends here, and where the call ran, at which level, and what it cost.
+
+    Its wait is that in the engine's queues and before it, in the gateway.
+    """
     returned = [
         (name, value) for name, value in given if name not in _NOT_RETURNED and not name.startswith(wire.HEADER_PREFIX)
     ]
     returned.append((wire.ENGINE_HEADER, engine))
     returned.append((wire.LEVEL_HEADER, str(level)))
     if report is not None:
-        returned.append((wire.WAIT_SECONDS_HEADER, f"{report.wait_s:.6f}"))
+        returned.append((wire.WAIT_SECONDS_HEADER, f"{report.wait_s + held_s:.6f}"))
         returned.append((wire.SERVICE_SECONDS_HEADER, f"{report.service_s:.6f}"))
     return tuple(returned)

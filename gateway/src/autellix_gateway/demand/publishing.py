@@ -26,8 +26,8 @@ class ReachedEngine(Protocol):
         """Its name in the table."""
 
     @property
-    def up(self) -> bool:
-        """This gateway reaches it."""
+    def ready(self) -> bool:
+        """This gateway reaches it, and gives it new calls."""
 
     @property
     def models(self) -> Sequence[Mapping[str, Any]]:
@@ -87,7 +87,7 @@ class Publisher:
                     id=engine.id,
                     pool=engine.pool,
                     models=tuple(str(entry.get("id")) for entry in engine.models),
-                    up=engine.up,
+                    up=engine.ready,
                     draining=engine.draining,
                     slots=engine.slots,
                     waited_s=waited_s,
