@@ -38,7 +38,7 @@ class Reached:
     """An engine that a gateway reaches."""
 
     id: EngineId
-    up: bool = True
+    ready: bool = True
     models: tuple[Mapping[str, Any], ...] = ({"id": "m"},)
     pool: str = "alpha"
     draining: bool = False
@@ -298,7 +298,7 @@ async def test_a_gateway_says_what_it_reaches_holds_and_measured() -> None:
     waits.observe(EngineId("gone"), 7.0)
     publisher = Publisher(
         table,
-        engines=lambda: [Reached(A), Reached(B, up=False, pool="beta", draining=True, slots=0)],
+        engines=lambda: [Reached(A), Reached(B, ready=False, pool="beta", draining=True, slots=0)],
         held=lambda: {"zero": (1, 2.0)},
         pools=lambda: {"zero": "z"},
         waits=waits,
