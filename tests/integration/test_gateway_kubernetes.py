@@ -46,7 +46,7 @@ class Cluster:
             await self.sees(pod, up=True, accepts=True)
         return engine
 
-    def condition(self, pod: str, **conditions: bool) -> None:
+    def condition(self, pod: str, **conditions: Any) -> None:
         """Its endpoint's conditions."""
         self.server.put(SLICES, a_slice(pod, self.urls[pod], **conditions))
 

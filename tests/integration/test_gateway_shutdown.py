@@ -32,7 +32,7 @@ def body(**script: Any) -> dict[str, Any]:
 
 def leases(server: RedisServer, pool: str) -> int:
     with redis.Redis.from_url(server.url) as client:
-        return int(client.zcard(f"autellix:{{{pool}}}:leases"))  # type: ignore[arg-type] # never awaited
+        return int(client.zcard(f"autellix:{{{pool}}}:leases"))
 
 
 async def holding(gateway: GatewayProcess, engine: ScriptedEngine) -> "asyncio.Task[bytes]":

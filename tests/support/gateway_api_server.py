@@ -148,7 +148,7 @@ def a_pool(
     }
 
 
-def a_slice(pod: str, url: str, *, pool: str = "tiny", **conditions: bool) -> dict[str, Any]:
+def a_slice(pod: str, url: str, *, pool: str = "tiny", **conditions: Any) -> dict[str, Any]:
     """An EndpointSlice of one pod, of the pod's name."""
     host, _, port = url.removeprefix("http://").rpartition(":")
     endpoint = {

@@ -90,7 +90,7 @@ async def test_the_time_that_a_call_is_held_is_its_programs_wait() -> None:
         waits: ClassVar[list[float]] = []
 
         async def renew(self, calls: Sequence[Progress]) -> Sequence[CallRef]:
-            self.waits += [call.wait_s for call in calls]
+            self.waits.extend(call.wait_s for call in calls)
             return await super().renew(calls)
 
     clock, table = TableClock(), Renewed(LIMITS, TableClock())
