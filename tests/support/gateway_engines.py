@@ -1,8 +1,8 @@
 """Engines that are only said to be there: what a registry asks them, answered from a table, without a network."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,11 +25,9 @@ class SaidEngines:
         """Cleared: nothing is answered yet."""
         self.answers.set()
 
-    @asynccontextmanager
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> AsyncIterator[EngineAnswer]:
+    def post(self, url: str, headers: Mapping[str, str], body: bytes) -> AbstractAsyncContextManager[EngineAnswer]:
         """Nobody takes a call."""
         raise NotTaken(url)
-        yield
 
     async def get_json(self, url: str, *, timeout_s: float) -> Any:
         """As an engine with the adapter answers."""

@@ -2,18 +2,20 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import ClassVar, cast
 
 import pytest
 
-from autellix_core.program import Measured, ProgramId
+from autellix_core.program import EngineId, Measured, ProgramId
+from autellix_core.wire import Report
 from autellix_gateway.calls.accounts import Account, Accounts
 from autellix_gateway.calls.messages import Forward
+from autellix_gateway.engines.registry import Engine
 from autellix_gateway.engines.transport import EngineTransport
 from autellix_gateway.identity import Named
 from autellix_gateway.metrics import Metrics
 from autellix_gateway.table.memory import MemoryTable
-from autellix_gateway.table.protocol import CallRef, Limits, ProcessTable
+from autellix_gateway.table.protocol import CallRef, Limits, ProcessTable, Progress
 from table_clock import TableClock
 
 LIMITS = Limits(session_ttl_s=1000.0, remember_s=100.0, lease_s=10.0, programs_per_tenant=3)
@@ -81,3 +83,70 @@ async def test_a_call_under_way_is_wound_up(wind_up: Callable[[Accounts], object
     with pytest.raises(asyncio.CancelledError):
         await task
     assert account.ended
+
+
+async def test_the_time_that_a_call_is_held_is_its_programs_wait() -> None:
+    class Renewed(MemoryTable):
+        waits: ClassVar[list[float]] = []
+
+        async def renew(self, calls: Sequence[Progress]) -> Sequence[CallRef]:
+            self.waits.extend(call.wait_s for call in calls)
+            return await super().renew(calls)
+
+    clock, table = TableClock(), Renewed(LIMITS, TableClock())
+    accounts = Accounts(
+        cast(ProcessTable, table), cast(EngineTransport, None), Metrics(), prefill_tokens_per_s=1000.0, clock=clock
+    )
+    account = await accounts.open(CALL)
+    with accounts.holding(account):
+        clock.pass_(3.0)
+        await accounts.renew()
+    clock.pass_(50.0)
+    with accounts.holding(account):
+        clock.pass_(4.0)
+        await accounts.renew()
+    assert table.waits == [3.0, 7.0], "a sweep after its gateway's death would count it too"
+    report = Report(account.ref.call, service_s=2.0, wait_s=0.5, level=0)
+    await accounts.complete(account, report)
+    row = await table.program(ProgramId("p"))
+    assert row is not None
+    assert (row.wait_s, row.service_s) == (7.5, 2.0)
+
+
+async def test_what_was_counted_of_engines_that_are_gone_is_forgotten_once_they_are_empty() -> None:
+    metrics = Metrics()
+    table = MemoryTable(LIMITS, TableClock())
+    accounts = Accounts(cast(ProcessTable, table), cast(EngineTransport, None), metrics, prefill_tokens_per_s=1000.0)
+
+    def engines() -> set[str]:
+        return {sample.labels["engine"] for family in metrics.in_flight.collect() for sample in family.samples}
+
+    account = await accounts.open(CALL)
+    accounts.dispatch(account, Engine(EngineId("gone"), "http://gone:1"), home=True)
+    accounts.keep_only([])
+    assert engines() == {"gone"}, "a call is still in it"
+    await accounts.refused(account)
+    accounts.keep_only([EngineId("gone")])
+    assert engines() == {"gone"}
+    accounts.keep_only([])
+    assert engines() == set()
+
+
+async def test_draining_waits_for_calls_that_are_being_cut_off() -> None:
+    accounts = accounts_of(table := MemoryTable(LIMITS, TableClock()))
+
+    async def cut_off() -> None:
+        account = await accounts.open(CALL)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            accounts.abandon(account)
+
+    task = asyncio.create_task(cut_off())
+    await asyncio.sleep(0.01)
+    task.cancel()
+    await accounts.drain(60.0)
+    row = await table.program(ProgramId("p"))
+    assert row is not None
+    assert not row.threads

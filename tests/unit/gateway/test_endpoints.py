@@ -9,7 +9,7 @@ from autellix_gateway.engines.endpoints import members_of, pools_of
 from autellix_gateway.engines.members import Member, Pool
 
 
-def endpoint(pod: str | None = "tiny-a", address: str = "10.0.0.1", **conditions: bool | None) -> dict[str, Any]:
+def endpoint(pod: str | None = "tiny-a", address: str = "10.0.0.1", **conditions: Any) -> dict[str, Any]:
     made: dict[str, Any] = {"addresses": [address], "conditions": conditions}
     if pod is not None:
         made["targetRef"] = {"kind": "Pod", "name": pod, "namespace": "ns", "uid": f"uid-of-{pod}"}
@@ -48,7 +48,7 @@ def member(name: str = "tiny-a", url: str = "http://10.0.0.1:8000", **fields: An
     ],
 )
 def test_an_endpoint_takes_new_calls_while_it_is_ready_and_not_told_to_end(
-    conditions: dict[str, bool | None], accepts: bool
+    conditions: dict[str, Any], accepts: bool
 ) -> None:
     assert members_of([a_slice(endpoint(**conditions))], []) == (member(accepts=accepts),)
 

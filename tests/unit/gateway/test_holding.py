@@ -12,26 +12,17 @@ from autellix_gateway.engines.members import Member, Pool
 from autellix_gateway.engines.registry import Engines
 from autellix_gateway.errors import QueueFull, QueueWaitExceeded, ShuttingDown, Unavailable
 from gateway_engines import SaidEngines
+from table_clock import TableClock
 
 A = Member(EngineId("a"), "http://a:1", "tiny")
 LONG_S = 3600.0
-
-
-class Clock:
-    """Monotonic seconds that pass when they are told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Hold:
     """A hold queue for the model ``m``, without engines at first."""
 
     def __init__(self, *pools: Pool) -> None:
-        self.clock = Clock()
+        self.clock = TableClock()
         self.engines = Engines(SaidEngines(A.url))
         self.engines.pools(pools)
         self.queue = HoldQueue(self.engines, clock=self.clock)
@@ -78,10 +69,10 @@ async def test_who_waits_how_long_is_told_by_pool() -> None:
     hold = Hold(pool("one", most_held=2), pool("two"))
     calls = [hold.call("a"), hold.call("b")]
     await asyncio.sleep(0)
-    hold.clock.now += 5.0
+    hold.clock.pass_(5.0)
     calls += [hold.call("c", held_s=0.0)]
     await asyncio.sleep(0)
-    hold.clock.now += 2.0
+    hold.clock.pass_(2.0)
     assert hold.queue.held() == {"one": (2, 7.0), "two": (1, 2.0)}, "the second pool takes what the first cannot"
     for call in calls:
         call.cancel()
