@@ -218,7 +218,8 @@ def _state_of_memory(table: MemoryTable) -> dict[str, Any]:
         "activity": table._changed,
         "engines": dict(table.engine_calls),
         "tenants": dict(Counter(row.tenant for row in rows.values() if _is_open(row))),
-        "gateways": table._gateways,
+        "gateways": {gateway: until for gateway, (until, _) in table._gateways.items()},
+        "said": {gateway: row for gateway, (_, row) in table._gateways.items()},
     }
 
 
@@ -229,10 +230,6 @@ async def _state_of_redis(client: Any) -> dict[str, Any]:
     async def sorted_(name: str) -> dict[str, float]:
         return {member.decode(): score for member, score in await client.zrange(KEY + name, 0, -1, withscores=True)}
 
-    async def gateways() -> dict[str, tuple[float, bytes]]:
-        said = {name: records.unpack(packed) for name, packed in (await hashed("gateways")).items()}
-        return {name: (of["until"], of["row"].encode(errors="surrogateescape")) for name, of in said.items()}
-
     return {
         "programs": {id_: records.program(records.unpack(row)) for id_, row in (await hashed("programs")).items()},
         "calls": {call: program.decode() for call, program in (await hashed("calls")).items()},
@@ -242,7 +239,8 @@ async def _state_of_redis(client: Any) -> dict[str, Any]:
         "activity": await sorted_("activity"),
         "engines": {engine: int(count) for engine, count in (await hashed("engines")).items()},
         "tenants": {tenant: int(count) for tenant, count in (await hashed("tenants")).items()},
-        "gateways": await gateways(),
+        "gateways": await sorted_("gateways"),
+        "said": await hashed("said"),
     }
 
 

@@ -54,7 +54,7 @@ class Counted(MemoryTable):
         self.asked, self.go_on = asyncio.Event(), asyncio.Event()
         self.go_on.set()
 
-    async def programs(self, **asked: Any) -> tuple[Program, ...]:  # type: ignore[override]
+    async def programs(self, **asked: Any) -> tuple[Program, ...]:
         """The same, later."""
         self.listed.append(asked)
         self.asked.set()

@@ -54,7 +54,7 @@ def operator_routes(
 ) -> APIRouter:
     """The operator's routes. ``key`` is what it shows as a Bearer token; None: they refuse everybody."""
 
-    def check_key(request: Request) -> None:
+    async def check_key(request: Request) -> None:
         if key is None:
             raise NotEnabled("The operator's API is not enabled here; give the gateway AUTELLIX_OPERATOR_KEY.")
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
@@ -103,7 +103,7 @@ def operator_routes(
             raise TooManySessions(str(refused)) from refused
         if program.tenant != wanted.tenant:
             raise Conflict(f"The program {wanted.id} is one of tenant {program.tenant}, not {wanted.tenant}.")
-        metrics.sessions.labels("started").inc()
+        metrics.sessions.labels("registered").inc()
         token = tokens.sign(program.id, program.tenant, now=time.time(), alone=True)
         return {**shown(program, await pools.now()), "token": token}
 

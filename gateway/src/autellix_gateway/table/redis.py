@@ -31,7 +31,7 @@ from autellix_gateway.table.protocol import (
 
 __all__ = ["RedisTable", "connect"]
 
-_KEYS = ("programs", "calls", "leases", "settled", "due", "activity", "engines", "tenants", "fence", "gateways")
+_KEYS = ("programs", "calls", "leases", "settled", "due", "activity", "engines", "tenants", "fence", "gateways", "said")
 _VERBS = (
     "start_session",
     "arrive",

@@ -5,11 +5,10 @@
 --- include "keys"
 --- include "arguments"
 
-redis.call('HSET', GATEWAYS, args.gateway, cmsgpack.pack({['until'] = now + args.ttl_s, row = args.row}))
-local kept = redis.call('HGETALL', GATEWAYS)
-for i = 1, #kept, 2 do
-  if cmsgpack.unpack(kept[i + 1])['until'] <= now then
-    redis.call('HDEL', GATEWAYS, kept[i])
-  end
+redis.call('HSET', SAID, args.gateway, args.row)
+redis.call('ZADD', GATEWAYS, now + args.ttl_s, args.gateway)
+for _, stale in ipairs(redis.call('ZRANGEBYSCORE', GATEWAYS, '-inf', now)) do
+  redis.call('HDEL', SAID, stale)
+  redis.call('ZREM', GATEWAYS, stale)
 end
 return cmsgpack.pack(true)

@@ -7,11 +7,7 @@
 --- include "engine_calls"
 
 local rows = {}
-local kept = redis.call('HGETALL', GATEWAYS)
-for i = 1, #kept, 2 do
-  local said = cmsgpack.unpack(kept[i + 1])
-  if said['until'] > now then
-    rows[kept[i]] = said.row
-  end
+for _, gateway in ipairs(redis.call('ZRANGEBYSCORE', GATEWAYS, string.format('(%.17g', now), '+inf')) do
+  rows[gateway] = redis.call('HGET', SAID, gateway)
 end
 return cmsgpack.pack({at = now, rows = rows, engine_calls = engine_calls()})

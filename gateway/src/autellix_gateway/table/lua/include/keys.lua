@@ -13,8 +13,8 @@
 -- KEYS[7] autellix:{pool}:engines   hash  engine id -> how many calls it holds; no field for none
 -- KEYS[8] autellix:{pool}:tenants   hash  tenant -> how many open programs it holds; no field for none
 -- KEYS[9] autellix:{pool}:fence     the last fence given
--- KEYS[10] autellix:{pool}:gateways hash  gateway -> {until, row} packed with cmsgpack: what it said of itself, which is
---                                         stale from then on
+-- KEYS[10] autellix:{pool}:gateways zset  gateway by when what it said of itself is stale
+-- KEYS[11] autellix:{pool}:said     hash  gateway -> what it said of itself
 --
 -- Stamps are seconds since the epoch as doubles, which Redis and cmsgpack keep exactly.
-local PROGRAMS, CALLS, LEASES, SETTLED, DUE, ACTIVITY, ENGINES, TENANTS, FENCE, GATEWAYS = unpack(KEYS)
+local PROGRAMS, CALLS, LEASES, SETTLED, DUE, ACTIVITY, ENGINES, TENANTS, FENCE, GATEWAYS, SAID = unpack(KEYS)
