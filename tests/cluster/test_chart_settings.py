@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
+from autellix_chart.schema import OWN_GATEWAY_SETTINGS
 from redis.asyncio.connection import parse_url
 
-from autellix_chart.schema import OWN_GATEWAY_SETTINGS
 from autellix_gateway.settings import Settings
 from autellix_operator.settings import Settings as OperatorSettings
 from chart import Rendered, pod_of, rendered
@@ -189,7 +189,7 @@ def test_an_external_redis_is_given_by_parts_or_by_url(given: dict[str, Any], ur
     chart = external(**given)
     assert variables(chart, "gateway")["AUTELLIX_REDIS_URL"]["value"] == url
     assert "AUTELLIX_REDIS_PASSWORD" not in variables(chart, "gateway")
-    read = parse_url(url)
+    read: dict[str, Any] = {**parse_url(url)}
     if given.get("username"):
         assert read["username"] == given["username"]
     if "caSecret" in given.get("tls", {}):

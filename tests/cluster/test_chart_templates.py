@@ -29,9 +29,15 @@ EVERYTHING: dict[str, Any] = {
         "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
     },
     "operator": {"replicas": 2, "clusterWide": True, "settings": {"mirror_after_s": 10}},
-    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}, "dashboard": {"enabled": True}},
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "dashboard": {"enabled": True},
+    },
     "networkPolicies": {"gatewayFrom": [{"namespaceSelector": {}}]},
-    "pools": {"one": {"model": {"name": "m", "source": "m"}}, "two": {"model": {"name": "n"}, "engine": {"kind": "sim"}}},
+    "pools": {
+        "one": {"model": {"name": "m", "source": "m"}},
+        "two": {"model": {"name": "n"}, "engine": {"kind": "sim"}},
+    },
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -41,7 +47,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.fixture(params=list(VARIANTS.values()), ids=list(VARIANTS))
 def chart(request: pytest.FixtureRequest) -> Rendered:
     return rendered(request.param)
 
@@ -141,7 +147,9 @@ def test_objects_are_called_after_the_release(release: str, values: dict[str, An
     assert rendered(values, release=release).one("Deployment", "gateway")["metadata"]["name"] == expected
 
 
-@pytest.mark.parametrize("values", [{}, EVERYTHING, {"fullnameOverride": "x" * 63}], ids=["bare", "everything", "given"])
+@pytest.mark.parametrize(
+    "values", [{}, EVERYTHING, {"fullnameOverride": "x" * 63}], ids=["bare", "everything", "given"]
+)
 def test_no_name_or_label_is_too_long(values: dict[str, Any]) -> None:
     for each in rendered(values, release=LONG, namespace="n" * 63).objects:
         assert len(each["metadata"]["name"]) <= 63
@@ -281,9 +289,7 @@ def test_what_is_mounted_is_a_volume_and_what_is_referred_to_is_there(chart: Ren
             for variable in each.get("env", []):
                 reference = variable.get("valueFrom", {}).get("secretKeyRef")
                 if reference and not reference.get("optional"):
-                    (secret,) = (
-                        one for one in chart.kind("Secret") if one["metadata"]["name"] == reference["name"]
-                    )
+                    (secret,) = (one for one in chart.kind("Secret") if one["metadata"]["name"] == reference["name"])
                     assert reference["key"] in secret["data"], whose
 
 

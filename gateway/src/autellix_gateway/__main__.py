@@ -41,7 +41,7 @@ async def _serve(settings: Settings) -> int:
         settings.pool,
         settings.limits(),
         timeout_s=settings.table_timeout_s,
-        password=settings.redis_password and settings.redis_password.get_secret_value(),
+        password=settings.redis_password.get_secret_value() if settings.redis_password else None,
     )
     config = _config(settings)
     config.app = create_app(

@@ -16,8 +16,8 @@ class Auth(Part):
     """Keys of gateway and operator, kept in one Secret."""
 
     existing_secret: Name = ""
-    """A Secret of yours with the keys `session-secret` and `operator-key`, and if wanted `api-keys` (separated by commas)
-    and `engine-key`; empty: the chart makes one, and keeps over upgrades what it generated."""
+    """A Secret of yours with the keys `session-secret` and `operator-key`, and if wanted `api-keys` (separated by
+    commas) and `engine-key`; empty: the chart makes one, and keeps over upgrades what it generated."""
     session_secrets: list[_Key] = []
     """Secrets of session tokens: the first signs, all are accepted; empty: one is generated."""
     operator_key: str = ""
@@ -112,8 +112,8 @@ class Operator(Workload):
 
 
 class Hooks(Workload):
-    """The Jobs, with the operator's image, that apply `pools` after an install or upgrade, and that delete them before an
-    uninstall, while the operator can still end them well."""
+    """The Jobs, with the operator's image, that apply `pools` after an install or upgrade, and that delete them before
+    an uninstall, while the operator can still end them well."""
 
     enabled: bool = True
     """Off: `pools` are ordinary objects of the release, which takes a cluster that has the CRDs already."""
