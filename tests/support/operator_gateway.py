@@ -101,6 +101,8 @@ class ScriptedGateway:
         self._begin(f"open {wanted['id']}")
         if wanted["model"] in self.unserved:
             raise GatewayRefused(f"The model {wanted['model']!r} is not served here.")
+        if self.rows.get(wanted["id"], {}).get("state") == "ended":
+            raise GatewayRefused(f"The program {wanted['id']} was ended; open another one.")
         if wanted["id"] not in self.rows:
             self.put(wanted["id"], tenant=wanted["tenant"], model=wanted["model"])
         self.tokens.append(f"token-{len(self.tokens)}")
@@ -138,13 +140,13 @@ async def serving(gateway: ScriptedGateway, *, key: str) -> AsyncIterator[str]:
     @web.middleware
     async def answer(request: web.Request, handler: Any) -> web.StreamResponse:
         if request.headers.get("Authorization") != f"Bearer {key}":
-            return _error(401, "The operator's key is wrong.")
+            return _error(401, "invalid_api_key", "The operator's key is wrong.")
         try:
             done: web.StreamResponse = await handler(request)
         except GatewayAway as error:
-            return _error(503, str(error))
+            return _error(503, "no_engine", str(error))
         except GatewayRefused as error:
-            return _error(404, str(error))
+            return _error(404, "model_not_found", str(error))
         return done
 
     async def pools(_: web.Request) -> web.Response:
@@ -159,11 +161,18 @@ async def serving(gateway: ScriptedGateway, *, key: str) -> AsyncIterator[str]:
 
     async def one(request: web.Request) -> web.Response:
         found = await gateway.program(request.match_info["id"])
-        return web.json_response(found) if found is not None else _error(404, "There is no such program.")
+        return (
+            web.json_response(found)
+            if found is not None
+            else _error(404, "session_not_found", "There is no such program.")
+        )
 
     async def ended(request: web.Request) -> web.Response:
-        await gateway.end(request.match_info["id"])
-        return web.json_response(gateway.rows.get(request.match_info["id"], {}))
+        program = request.match_info["id"]
+        await gateway.end(program)
+        if program not in gateway.rows:
+            return _error(404, "session_not_found", "There is no such program.")
+        return web.json_response(gateway.rows[program])
 
     app = web.Application(middlewares=[answer])
     app.router.add_get(POOLS_PATH, pools)
@@ -175,5 +184,5 @@ async def serving(gateway: ScriptedGateway, *, key: str) -> AsyncIterator[str]:
         yield str(server.make_url("")).rstrip("/")
 
 
-def _error(status: int, message: str) -> web.Response:
-    return web.json_response({"error": {"message": message}}, status=status)
+def _error(status: int, code: str, message: str) -> web.Response:
+    return web.json_response({"error": {"code": code, "message": message}}, status=status)

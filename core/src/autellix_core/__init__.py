@@ -5,7 +5,7 @@ out as values. The gateway, the engine adapter, the simulated engine and the sim
 functions, so what is simulated is what is deployed. Layers, upper ones may use lower ones::
 
     wire                          what crosses process borders
-    queues                        Algorithm 1 as one state machine
+    queues  scaling               Algorithm 1 as one state machine; how many engines a pool needs
     batch  placement              who is in the batch; Algorithm 2
     levels                        one call's way through the K queues
     priority                      PLAS, ATLAS and the policies to compare with

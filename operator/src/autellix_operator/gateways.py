@@ -9,12 +9,13 @@ import aiohttp
 from yarl import URL
 
 from autellix_core.pools import POOLS_PATH, PROGRAMS_PATH, NewProgramJSON, PoolsJSON, ProgramJSON, ProgramsJSON
+from autellix_core.wire import ErrorCode
 from autellix_operator.errors import GatewayAway, GatewayRefused
 
 __all__ = ["Gateway", "HttpGateway"]
 
-_AWAY = frozenset({401, 403, 408, 425, 429})
-"""Refused today, as while a key is being changed; a later try may be served, so nothing is concluded from it."""
+_AWAY = frozenset({401, 403, 408, 425})
+"""Refused now, as while a key is being changed; nothing is concluded from it."""
 
 
 class Gateway(Protocol):
@@ -25,7 +26,7 @@ class Gateway(Protocol):
         ...
 
     async def programs(self, *, active_since: float, limit: int) -> ProgramsJSON:
-        """Programs that something happened to since (the table's clock), the latest activity first."""
+        """Programs that something happened to since (the table's clock), the latest activity first; at most 5000."""
         ...
 
     async def program(self, program: str) -> ProgramJSON | None:
@@ -33,7 +34,7 @@ class Gateway(Protocol):
         ...
 
     async def open(self, wanted: NewProgramJSON) -> ProgramJSON:
-        """Open a program, or find the one of that id; either way with a new ``token``."""
+        """Open a program, or find the open one of that id; either way with a new ``token``."""
         ...
 
     async def end(self, program: str) -> None:
@@ -85,29 +86,28 @@ class HttpGateway:
         asked = f"{method} {path.partition('?')[0]}"
         try:
             async with self._session.request(method, URL(self._url + path, encoded=True), json=body) as response:
-                if response.status == 404 and absent:
-                    return None
-                if response.status >= 500 or response.status in _AWAY:
-                    said = (await response.text())[:200]
-                    raise GatewayAway(f"The gateway cannot serve {asked} now ({response.status}: {said}).")
-                if response.status >= 400:
-                    raise GatewayRefused(_said(response.status, asked, await response.text()))
-                if response.status == 204:
-                    return None
-                return await response.json()
+                if response.status < 400:
+                    return await response.json()
+                code, said = _said(await response.text())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise GatewayAway(
                 f"The gateway at {self._url} did not answer {asked}: {str(error) or type(error).__name__}."
             ) from error
+        if absent and code == ErrorCode.SESSION_NOT_FOUND:
+            return None
+        if response.status >= 500 or response.status in _AWAY:
+            raise GatewayAway(f"The gateway does not serve {asked} now ({response.status}): {said}")
+        raise GatewayRefused(said)
 
 
 def _path(program: str) -> str:
     return f"{PROGRAMS_PATH}/{quote(program, safe='')}"
 
 
-def _said(status: int, asked: str, text: str) -> str:
-    """The gateway's own sentence, if it gave one."""
+def _said(text: str) -> tuple[str, str]:
+    """Code and sentence of an error, as gateways give them; a 404 of something else in between has no such code."""
     try:
-        return str(json.loads(text)["error"]["message"])
-    except (ValueError, LookupError, TypeError):
-        return f"The gateway refused {asked} ({status}: {text[:200]})."
+        error = json.loads(text)["error"]
+        return str(error.get("code")), str(error["message"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return "", text[:200] or "it gave no reason."

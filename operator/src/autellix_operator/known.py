@@ -19,7 +19,8 @@ _LOG = logging.getLogger(__name__)
 _OVERLAP_S = 1.0
 """Asked for again, as one instant of the table may fall into two answers."""
 _PAGE = 1000
-_LARGEST_PAGE = 64_000
+_LARGEST_PAGE = 5000
+"""As gateways have it. What was cut off is older: programs that have an object are asked for one by one."""
 _FORGET_S = 7200.0
 """Programs that nothing happened to for so long are dropped from memory, unless they have an object."""
 _ASKED_ONE_BY_ONE = 20
@@ -41,11 +42,10 @@ class Known:
     async def poll(self) -> set[str]:
         """Ask for what changed; the ids of programs that did. Never raises for the gateways' sake."""
         try:
-            since, limit = max(self.at - _OVERLAP_S, 0.0), _PAGE
-            answer = await self._gateway.programs(active_since=since, limit=limit)
-            while answer["more"] and limit < _LARGEST_PAGE:
-                limit *= 4
-                answer = await self._gateway.programs(active_since=since, limit=limit)
+            since = max(self.at - _OVERLAP_S, 0.0)
+            answer = await self._gateway.programs(active_since=since, limit=_PAGE)
+            if answer["more"]:
+                answer = await self._gateway.programs(active_since=since, limit=_LARGEST_PAGE)
             if answer["shared"] and answer["at"] < self.at:
                 self.at = 0.0  # another table: ask for all of it the next time
                 return set()

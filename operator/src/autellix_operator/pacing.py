@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 __all__ = ["Due", "Key", "Pace"]
@@ -19,11 +19,11 @@ class Pace:
         per_s: float,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], "asyncio.Future[None]"] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._gap_s = 1.0 / per_s
         self._clock = clock
-        self._sleep = sleep or asyncio.sleep
+        self._sleep = sleep
         self._next = clock()
 
     async def turn(self) -> None:

@@ -103,9 +103,9 @@ class Sessions:
         try:
             if not over:
                 program = await self._registered(session, program)
-        except GatewayAway:
+        except GatewayAway as error:
             if not session.get("status"):
-                problem = Problem("GatewayAway", "No gateway answers; it is registered as soon as one does.")
+                problem = Problem("GatewayAway", f"{error} It is registered as soon as a gateway does.")
                 await self._write_status(session, None, problem=problem)
             return _AGAIN_S
         except GatewayRefused as error:
@@ -150,7 +150,13 @@ class Sessions:
             )
         if program is not None and secret_is_good:
             return program
-        opened = await self._gateway.open(_wanted(session))
+        try:
+            opened = await self._gateway.open(_wanted(session))
+        except GatewayRefused:
+            # One that is over is not opened again; then it is shown as that.
+            if (there := await self._asked(program_id)) is None or there["state"] in OPEN_STATES:
+                raise
+            return there
         token = opened.get("token", "")
         self._known.note(opened)
         if token and not secret_is_good and opened["state"] in OPEN_STATES:

@@ -1,0 +1,3 @@
+module autellix.dev/tests/cluster/pause
+
+go 1.26.0
