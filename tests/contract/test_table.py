@@ -12,6 +12,7 @@ from autellix_gateway.table.protocol import (
     Limits,
     ProcessTable,
     Progress,
+    Published,
     SessionEnded,
     Swept,
     TooManyPrograms,
@@ -401,6 +402,102 @@ async def test_programs_are_listed_by_their_latest_activity(table: ProcessTable,
     assert [program.id for program in await table.programs(tenant="ann")] == [P, R]
     assert [program.id for program in await table.programs(tenant="ann", limit=1)] == [P]
     assert await table.programs(tenant="eve") == ()
+
+
+async def test_a_program_keeps_the_mirror_that_it_was_opened_with(table: ProcessTable) -> None:
+    opened = await table.start_session(P, tenant="ann", model="model", mirror=True)
+    admission = await table.arrive(arrival("c"))
+    await table.complete(admission.ref, COST)
+    await table.arrive(arrival("d", Q))
+
+    again = await table.start_session(P, tenant="ann", model="model")
+    later = await table.start_session(Q, tenant="ann", model="model", mirror=True)
+
+    assert (opened.mirror, again.mirror, later.mirror) == (True, True, False)
+
+
+async def test_a_listing_can_hold_only_what_changed_lately(table: ProcessTable, clock: TableClock) -> None:
+    for program, tenant in ((P, "ann"), (Q, "ann"), (R, "bob")):
+        await table.start_session(program, tenant=tenant, model="model")
+        clock.pass_(1)
+    since = clock()
+
+    async def changed(since: float | None = since, tenant: str | None = None, limit: int = 9) -> list[ProgramId]:
+        return [row.id for row in await table.programs(tenant=tenant, active_since=since, limit=limit)]
+
+    assert await changed() == []
+    assert await changed(since - 1) == [R]
+
+    await table.end_session(Q)
+    clock.pass_(1)
+    admission = await table.arrive(arrival("c"))
+
+    assert await changed() == [P, Q]
+    assert await changed(clock()) == [P]
+    assert await changed(limit=1) == [P]
+    assert await changed(since - 1, tenant="bob") == [R]
+    assert await changed(None) == [P, Q, R]
+    assert await changed(clock() + 1) == []
+    for verb in (lambda: table.renew([Progress(admission.ref)]), lambda: table.abort(admission.ref, COST)):
+        clock.pass_(1)
+        await verb()
+        assert await changed(clock()) == [P]
+
+
+async def test_an_expiry_is_a_change_and_what_is_forgotten_is_none(
+    table: ProcessTable, clock: TableClock, limits: Limits
+) -> None:
+    await table.start_session(P, tenant="ann", model="model")
+    alone = await table.arrive(arrival("c", ProgramId("c"), single_call=True))
+    await table.complete(alone.ref, COST)
+    clock.pass_(limits.session_ttl_s)
+    await table.sweep()
+
+    assert [row.id for row in await table.programs(active_since=clock())] == [P]
+
+    clock.pass_(limits.remember_s)
+    await table.sweep()
+    assert await table.programs(active_since=0.0) == ()
+
+
+async def test_what_changes_nothing_is_no_change(table: ProcessTable, clock: TableClock) -> None:
+    admission = await table.arrive(arrival("c"))
+    await table.complete(admission.ref, COST)
+    await table.end_session(P)
+    clock.pass_(1)
+
+    await table.complete(admission.ref, COST)
+    await table.dispatch(admission.ref, E0, home=True)
+    await table.renew([Progress(admission.ref)])
+    await table.end_session(P)
+
+    assert await table.programs(active_since=clock()) == ()
+
+
+async def test_what_gateways_publish_is_read_until_it_is_stale(table: ProcessTable, clock: TableClock) -> None:
+    octets = bytes(range(256))
+    await table.publish("1", octets, ttl_s=5.0)
+    clock.pass_(2)
+    await table.publish("two {ä}", b"{}", ttl_s=5.0)
+    await table.publish("two {ä}", b"", ttl_s=5.0)
+
+    assert await table.published() == Published(clock(), {"1": octets, "two {ä}": b""}, {})
+
+    clock.pass_(3)
+    assert (await table.published()).rows == {"two {ä}": b""}
+    await table.publish("1", b"again", ttl_s=5.0)
+    assert (await table.published()).rows == {"1": b"again", "two {ä}": b""}
+    await table.publish("1", b"", ttl_s=0.0)
+    clock.pass_(2)
+    assert (await table.published()).rows == {}
+
+
+async def test_what_is_published_comes_with_the_engines_counts(table: ProcessTable, clock: TableClock) -> None:
+    for number, engine in enumerate((E0, E0, E1)):
+        admission = await table.arrive(arrival(f"c{number}"))
+        await table.dispatch(admission.ref, engine, home=False)
+
+    assert await table.published() == Published(clock(), {}, {E0: 2, E1: 1})
 
 
 async def test_what_is_not_there_is_none(table: ProcessTable) -> None:

@@ -76,9 +76,9 @@ class Walk(RuleBasedStateMachine):
         """One of the calls that ever arrived, the latest first."""
         return self.refs[-1 - place % len(self.refs)] if self.refs else self.under_way(place)
 
-    @rule(program=PROGRAMS, tenant=TENANTS)
-    def start_session(self, program: ProgramId, tenant: str) -> None:
-        self.both(lambda table: table.start_session(program, tenant=tenant, model="m"))
+    @rule(program=PROGRAMS, tenant=TENANTS, mirror=st.booleans())
+    def start_session(self, program: ProgramId, tenant: str, mirror: bool) -> None:
+        self.both(lambda table: table.start_session(program, tenant=tenant, model="m", mirror=mirror))
 
     @rule(program=PROGRAMS, tenant=TENANTS, single_call=st.sampled_from([False, False, True]))
     def arrive(self, program: ProgramId, tenant: str, single_call: bool) -> None:
@@ -157,10 +157,25 @@ class Walk(RuleBasedStateMachine):
     def wait(self, after: float) -> None:
         self.clock.pass_(after)
 
-    @rule(program=PROGRAMS, tenant=st.one_of(st.none(), TENANTS), limit=st.integers(1, 4))
-    def read(self, program: ProgramId, tenant: str | None, limit: int) -> None:
-        self.both(lambda table: table.programs(tenant=tenant, limit=limit))
+    @rule(
+        program=PROGRAMS,
+        tenant=st.one_of(st.none(), TENANTS),
+        ago=st.sampled_from([None, 0.0, 0.1, 10.0]),
+        limit=st.integers(1, 4),
+    )
+    def read(self, program: ProgramId, tenant: str | None, ago: float | None, limit: int) -> None:
+        since = None if ago is None else self.clock() - ago
+        self.both(lambda table: table.programs(tenant=tenant, active_since=since, limit=limit))
         self.both(lambda table: table.program(program))
+
+    @rule(gateway=st.sampled_from(["1", "g", "gateway {ä}"]), row=st.binary(max_size=40), ttl_s=st.floats(0, 20))
+    def publish(self, gateway: str, row: bytes, ttl_s: float) -> None:
+        self.both(lambda table: table.publish(gateway, row, ttl_s=ttl_s))
+        self.both(lambda table: table.published())
+
+    @rule()
+    def published(self) -> None:
+        self.both(lambda table: table.published())
 
     @invariant()
     def both_hold_the_same(self) -> None:
@@ -200,9 +215,11 @@ def _state_of_memory(table: MemoryTable) -> dict[str, Any]:
         "leases": {call.id: call.lease_until for row in rows.values() for call in row.threads.values()},
         "settled": table._settled,
         "due": {row.id: table._due_at(row) for row in rows.values() if not row.threads},
-        "activity": {row.id: row.last_activity_at for row in rows.values()},
+        "activity": table._changed,
         "engines": dict(table.engine_calls),
         "tenants": dict(Counter(row.tenant for row in rows.values() if _is_open(row))),
+        "gateways": {gateway: until for gateway, (until, _) in table._gateways.items()},
+        "said": {gateway: row for gateway, (_, row) in table._gateways.items()},
     }
 
 
@@ -222,6 +239,8 @@ async def _state_of_redis(client: Any) -> dict[str, Any]:
         "activity": await sorted_("activity"),
         "engines": {engine: int(count) for engine, count in (await hashed("engines")).items()},
         "tenants": {tenant: int(count) for tenant, count in (await hashed("tenants")).items()},
+        "gateways": await sorted_("gateways"),
+        "said": await hashed("said"),
     }
 
 

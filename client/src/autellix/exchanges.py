@@ -37,8 +37,9 @@ class SessionsApi:
 
     endpoint: Endpoint
 
-    def start(self, model: str | None) -> Exchange[wire.SessionJSON]:
+    def start(self, model: str | None, *, mirror: bool = False) -> Exchange[wire.SessionJSON]:
         """Start a session; its answer is the session and its token."""
+        wanted = {**({"model": model} if model else {}), **({"mirror": True} if mirror else {})}
 
         def started(response: httpx2.Response) -> wire.SessionJSON:
             answer = self._session(response)
@@ -46,7 +47,7 @@ class SessionsApi:
                 raise self._not_a_gateway(response)
             return answer
 
-        return Exchange(self._request("POST", "/sessions", {"model": model} if model else {}), started)
+        return Exchange(self._request("POST", "/sessions", wanted), started)
 
     def info(self, session_id: str) -> Exchange[wire.SessionJSON]:
         """One session as it is now; an ended one stays readable for a while."""

@@ -43,17 +43,19 @@ def session(
     base_url: str | None = None,
     api_key: str | None = None,
     model: str | None = None,
+    *,
+    mirror: bool = False,
 ) -> SessionScope:
     """A session to enter with `with` or `async with`; nothing is sent before that.
 
     `base_url` defaults to AUTELLIX_BASE_URL, then to the gateway that `autellix up` starts; `api_key` to
     AUTELLIX_API_KEY, then OPENAI_API_KEY. `model` is shown beside the session; calls still name
-    theirs.
+    theirs. With `mirror`, Kubernetes shows the session from its start (`kubectl get psess`), not only once it is old.
 
     :raises GatewayUnreachable: on entering, if no gateway answers.
     :raises GatewayRefused: on entering, if it will not start a session.
     """
-    return SessionScope(Endpoint.find(base_url, api_key), model)
+    return SessionScope(Endpoint.find(base_url, api_key), model, mirror=mirror)
 
 
 class OpenSession:
@@ -123,10 +125,10 @@ class AsyncSession(OpenSession):
 class SessionScope:
     """Starts a session on entering and ends it on leaving, also when the program failed or was cancelled."""
 
-    def __init__(self, endpoint: Endpoint, model: str | None) -> None:
+    def __init__(self, endpoint: Endpoint, model: str | None, *, mirror: bool = False) -> None:
         self._endpoint = endpoint
         self._model = model
-        self._start = SessionsApi(endpoint).start(model)
+        self._start = SessionsApi(endpoint).start(model, mirror=mirror)
         self._entered: list[Session | AsyncSession] = []
 
     def __enter__(self) -> Session:

@@ -91,6 +91,8 @@ class Program:
     created_at: float
     single_call: bool = False
     """It is the program of one call whose client named none: its row goes when the call does."""
+    mirror: bool = False
+    """Its client asked for an object of it in Kubernetes."""
     critical_path_s: float = 0.0
     """The longest path of engine time seen so far (ATLAS's scalar)."""
     service_s: float = 0.0

@@ -84,6 +84,7 @@ class ErrorCode(StrEnum):
     BODY_TOO_LARGE = "body_too_large"
     MODEL_NOT_FOUND = "model_not_found"
     NOT_FOUND = "not_found"
+    NOT_ENABLED = "not_enabled"
     INVALID_SESSION_TOKEN = "invalid_session_token"  # noqa: S105 - the name of an error
     SESSION_EXPIRED = "session_expired"
     SESSION_ENDED = "session_ended"

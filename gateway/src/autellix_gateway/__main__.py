@@ -1,6 +1,10 @@
-"""``python -m autellix_gateway``: reads the settings, builds the gateway, serves until told to stop."""
+"""``python -m autellix_gateway``: reads the settings, builds the gateway, serves until told to stop.
+
+``--print-schema`` prints what a configuration file may hold, as a JSON schema, and ends.
+"""
 
 import asyncio
+import json
 import logging
 import sys
 
@@ -8,6 +12,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from autellix_gateway.app import create_app
+from autellix_gateway.config_file import ConfigRefused, schema
 from autellix_gateway.engines.transport import HttpTransport
 from autellix_gateway.settings import Settings
 from autellix_gateway.table.fallback import FallbackTable
@@ -18,8 +23,14 @@ __all__ = ["main"]
 
 def main() -> int:
     """Serve. Returns the exit status: 2 for settings that cannot work."""
+    if sys.argv[1:] == ["--print-schema"]:
+        print(json.dumps(schema(Settings), indent=2))  # noqa: T201
+        return 0
     try:
         settings = Settings(_cli_parse_args=True)
+    except ConfigRefused as refused:
+        print(f"autellix gateway: {refused}", file=sys.stderr)  # noqa: T201
+        return 2
     except ValidationError as error:
         for problem in error.errors():
             where = "-".join(str(part) for part in problem["loc"]).replace("_", "-")

@@ -10,8 +10,10 @@
         ├── Unauthorized      401: the API key is missing or unknown
         ├── BadSession        401: the session token is forged, of an unknown key, another tenant's, or expired
         ├── SessionNotFound   404
+        ├── Conflict          409: the program is another tenant's
         ├── Ended             410: the session was ended
         ├── TooManySessions   429
+        ├── NotEnabled        501: the operator's routes, where the gateway was given no operator key
         ├── Unavailable       503: no engine takes calls now
         └── EngineFailed      502: an engine took the call and then failed
             └── EngineSilent  504: it sent nothing for too long
@@ -24,10 +26,12 @@ __all__ = [
     "BadRequest",
     "BadSession",
     "BodyTooLarge",
+    "Conflict",
     "Ended",
     "EngineFailed",
     "EngineSilent",
     "ModelNotFound",
+    "NotEnabled",
     "Refusal",
     "SessionNotFound",
     "TooManySessions",
@@ -87,6 +91,18 @@ class SessionNotFound(Refusal):
     """There is no such session."""
 
     status, code, kind = 404, ErrorCode.SESSION_NOT_FOUND, "invalid_request_error"
+
+
+class Conflict(Refusal):
+    """The program is another tenant's."""
+
+    status, code, kind = 409, ErrorCode.INVALID_REQUEST, "invalid_request_error"
+
+
+class NotEnabled(Refusal):
+    """This gateway was not told to do that. It is no 404, which would say that a program is not there."""
+
+    status, code, kind = 501, ErrorCode.NOT_ENABLED, "server_error"
 
 
 class Ended(Refusal):

@@ -2,13 +2,14 @@
 
 A program is named by the first of: our signed session token; an id that agents already send (a configurable list of
 headers); else the call is a program of its own. Ids that are not signed are namespaced by tenant, so no client can
-name another's program; a signed token is bound to the tenant that opened the session.
+name another's program; a signed token is bound to the tenant that opened the session. A token that the operator asked
+for stands for its tenant by itself, which has no API key: whoever may read its Secret may call.
 """
 
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import jwt
@@ -51,13 +52,18 @@ class SessionTokens:
         self._signer = next(iter(self._keys))
         self._ttl_s = ttl_s
 
-    def sign(self, program: ProgramId, tenant: str, *, now: float) -> str:
-        """A token for one session, good for the time to live."""
+    def sign(self, program: ProgramId, tenant: str, *, now: float, alone: bool = False) -> str:
+        """A token for one session, good for the time to live. ``alone``: its holder needs no API key."""
         claims = {"sid": program, "ten": tenant, "iat": int(now), "exp": int(now + self._ttl_s)}
+        if alone:
+            claims["alone"] = True
         return jwt.encode(claims, self._keys[self._signer], algorithm=_ALGORITHM, headers={"kid": self._signer})
 
-    def program(self, token: str, tenant: str) -> ProgramId:
-        """The program that a token names. Raises :class:`BadSession` unless it is good for this tenant now."""
+    def named(self, token: str, tenant: Callable[[], str]) -> Named:
+        """The program that a token names. ``tenant``: who shows it, asked for unless the token stands for itself.
+
+        Raises :class:`BadSession` unless it is good for this tenant now, and what ``tenant`` raises.
+        """
         try:
             key = self._keys[jwt.get_unverified_header(token)["kid"]]
             claims = jwt.decode(token, key, algorithms=[_ALGORITHM], options={"require": ["sid", "ten", "exp"]})
@@ -71,9 +77,10 @@ class SessionTokens:
                 f"The session token in {SESSION_HEADER} was not signed by this gateway; "
                 "use the token that POST /v1/sessions returned, unchanged."
             ) from None
-        if not hmac.compare_digest(str(claims["ten"]).encode(), tenant.encode()):
+        owner = str(claims["ten"])
+        if claims.get("alone") is not True and not hmac.compare_digest(owner.encode(), tenant().encode()):
             raise BadSession("The session token belongs to another API key; use the key that opened the session.")
-        return ProgramId(str(claims["sid"]))
+        return Named(owner, ProgramId(str(claims["sid"])))
 
 
 class Identities:
@@ -108,10 +115,10 @@ class Identities:
 
         Raises :class:`BadSession` for a token that is not good, :class:`BadRequest` for an id that cannot be one.
         """
-        tenant = self.tenant(headers)
         token = headers.get(SESSION_HEADER)
         if token is not None:
-            return Named(tenant, self._tokens.program(token, tenant))
+            return self._tokens.named(token, lambda: self.tenant(headers))
+        tenant = self.tenant(headers)
         given = {_alike(name): value for name, value in headers.items()}
         for name in self._session_headers:
             client_id = given.get(name, "").strip()

@@ -1,13 +1,14 @@
-"""The gateway's settings: flags, then environment (``AUTELLIX_*``), then the defaults here. Read once, at start."""
+"""The gateway's settings: flags, then environment (``AUTELLIX_*``), then a file, then defaults. Read once, at start."""
 
 from typing import Annotated, Self
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from autellix_core.levels import Levels
 from autellix_core.placement import LeastUsed, Local, PlacementPolicy, RoundRobin
 from autellix_core.priority import Policy
+from autellix_gateway.config_file import ConfigFile
 from autellix_gateway.table.protocol import Limits
 
 __all__ = ["Settings"]
@@ -26,8 +27,11 @@ class Settings(BaseSettings):
         cli_prog_name="python -m autellix_gateway",
         cli_implicit_flags=True,
         env_ignore_empty=True,
+        use_attribute_docstrings=True,
     )
 
+    config: str | None = None
+    """YAML file of settings by the names that they have here, no secrets; flags and environment win over it."""
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = Field(8080, ge=0, le=65535)
@@ -40,7 +44,7 @@ class Settings(BaseSettings):
     """Base URLs of the engines, separated by commas."""
     policy: Policy = Policy.ATLAS
     """Order of calls inside the engines."""
-    placement: str = "local"
+    placement: str = Field("local", json_schema_extra={"enum": list(_PLACEMENTS)})
     """Which engine a call goes to: local (Algorithm 2), least or round-robin."""
     short_tokens: int = Field(2048, ge=0)
     """Local placement: calls of at most so many prompt tokens go to the least-used engine."""
@@ -64,6 +68,10 @@ class Settings(BaseSettings):
     """Headers in which agents name their program, first match wins; ``-`` and ``_`` are alike."""
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     """Keys that clients must use, separated by commas. Unset: any key is taken, and each is a tenant."""
+    operator_key: SecretStr | None = None
+    """Key that the operator shows. Unset: its routes are not enabled."""
+    returning_within_s: float = Field(60.0, gt=0)
+    """A program between two calls counts as one that comes back if it was heard of within so long."""
     engine_api_key: SecretStr | None = None
     """Key that the gateway shows to the engines; clients' keys stop at the gateway."""
     session_ttl_s: float = Field(3600.0, gt=0)
@@ -92,6 +100,18 @@ class Settings(BaseSettings):
     """How long calls under way may take to end after SIGTERM."""
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
     """Least severity that is logged."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The file comes last: which one it is, is known from those before."""
+        return init_settings, env_settings, ConfigFile(settings_cls)
 
     @field_validator("engines", "session_secrets", "session_headers", "api_keys", mode="before")
     @classmethod

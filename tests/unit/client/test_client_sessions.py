@@ -167,3 +167,9 @@ def test_nothing_is_sent_before_a_session_is_entered(gateway: Gateway) -> None:
 def test_the_key_of_a_session_is_not_in_its_text(gateway: Gateway) -> None:
     with autellix.session(gateway.base_url, "a-secret-key") as s:
         assert repr(s) == f"<Session {s.id} at {gateway.base_url}>"
+
+
+def test_a_session_may_ask_to_be_mirrored(gateway: Gateway) -> None:
+    with autellix.session(gateway.base_url, model="m", mirror=True), autellix.session(gateway.base_url):
+        pass
+    assert [seen.body for seen in gateway.asked("POST", "/v1/sessions")] == [{"model": "m", "mirror": True}, {}]

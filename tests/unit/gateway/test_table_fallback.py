@@ -84,7 +84,9 @@ VERBS: dict[str, Callable[[ProcessTable, CallRef], Awaitable[Any]]] = {
     "end_session": lambda table, _: table.end_session(P),
     "sweep": lambda table, _: table.sweep(),
     "program": lambda table, _: table.program(P),
-    "programs": lambda table, _: table.programs(),
+    "programs": lambda table, _: table.programs(active_since=0.0),
+    "publish": lambda table, _: table.publish("g", b"row", ttl_s=5.0),
+    "published": lambda table, _: table.published(),
 }
 
 
@@ -318,7 +320,7 @@ async def test_a_call_under_way_in_a_session_ended_elsewhere_still_settles(stage
 
 async def test_sessions_start_and_end_while_the_table_is_away(stage: Stage) -> None:
     await stage.go_away()
-    started = await stage.table.start_session(P, tenant="ann", model="model")
+    started = await stage.table.start_session(P, tenant="ann", model="model", mirror=True)
     admission = await stage.table.arrive(arrival("c"))
     ended = await stage.table.end_session(P)
 
@@ -332,6 +334,22 @@ async def test_sessions_start_and_end_while_the_table_is_away(stage: Stage) -> N
 
     assert stage.row().ended_at is not None
     assert stage.row().service_s == 1.5
+    assert stage.row().mirror
+
+
+async def test_without_the_shared_table_a_gateway_publishes_for_itself(stage: Stage) -> None:
+    await stage.shared.publish("other", b"theirs", ttl_s=60.0)
+    await stage.table.publish("own", b"ours", ttl_s=60.0)
+    assert (await stage.table.published()).rows == {"other": b"theirs", "own": b"ours"}
+
+    await stage.go_away()
+    assert (await stage.table.published()).rows == {"own": b"ours"}
+    await stage.table.publish("own", b"news", ttl_s=60.0)
+    assert (await stage.table.published()).rows == {"own": b"news"}
+
+    stage.distant.come_back()
+    await stage.table.probe()
+    assert (await stage.table.published()).rows == {"other": b"theirs", "own": b"ours"}
 
 
 async def test_refusals_hold_while_the_table_is_away(stage: Stage) -> None:

@@ -6,13 +6,17 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import JSONResponse
 
+from autellix_gateway.demand.gauges import PoolGauges
+from autellix_gateway.demand.pools import Pools
 from autellix_gateway.engines.registry import Engines
 from autellix_gateway.metrics import Metrics
 
 __all__ = ["health_routes"]
 
 
-def health_routes(*, engines: Engines, degraded: Callable[[], bool], metrics: Metrics) -> APIRouter:
+def health_routes(
+    *, engines: Engines, degraded: Callable[[], bool], metrics: Metrics, pools: Pools, gauges: PoolGauges
+) -> APIRouter:
     """The routes that probes and Prometheus call. They need no API key."""
     routes = APIRouter(tags=["health"])
 
@@ -40,6 +44,7 @@ def health_routes(*, engines: Engines, degraded: Callable[[], bool], metrics: Me
     async def prometheus() -> Response:
         metrics.engines_ready.set(len(engines.ready()))
         metrics.degraded.set(degraded())
+        gauges.show(await pools.now())
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     return routes

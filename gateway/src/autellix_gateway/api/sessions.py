@@ -30,6 +30,7 @@ class NewSession(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     model: str = Field("", max_length=256, description="The model that the program's calls will name, if known.")
+    mirror: bool = Field(False, description="Whether Kubernetes is to show the program from the start.")
 
 
 def session_routes(
@@ -53,7 +54,9 @@ def session_routes(
     async def start(request: Request, wanted: NewSession | None = None) -> SessionJSON:
         tenant = identities.tenant(request.headers)
         try:
-            program = await table.start_session(new_session_id(), tenant=tenant, model=_model(wanted))
+            program = await table.start_session(
+                new_session_id(), tenant=tenant, model=_model(wanted), mirror=wanted is not None and wanted.mirror
+            )
         except TooManyPrograms as refused:
             raise TooManySessions(
                 "This API key holds as many open sessions as it may; end some, or wait until idle ones expire."

@@ -197,6 +197,8 @@ class Accounts:
         self._metrics.duration.observe(self._clock() - account.arrived)
         self._metrics.service.observe(measured.service_s)
         self._metrics.wait.observe(measured.wait_s)
+        if account.engine is not None and (completed or measured.wait_s):
+            self._metrics.recent_waits.observe(account.engine.id, measured.wait_s)
 
     async def _settle_abandoned(self, account: Account) -> None:
         report = await self._late_report(account)

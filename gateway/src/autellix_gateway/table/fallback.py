@@ -26,6 +26,7 @@ import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import TypeVar
@@ -40,6 +41,7 @@ from autellix_gateway.table.protocol import (
     Limits,
     ProcessTable,
     Progress,
+    Published,
     SessionEnded,
     Swept,
     TableAway,
@@ -118,12 +120,14 @@ class FallbackTable:
         )
         return reconciled
 
-    async def start_session(self, program: ProgramId, *, tenant: str, model: str) -> Program:
+    async def start_session(self, program: ProgramId, *, tenant: str, model: str, mirror: bool = False) -> Program:
         try:
-            row = await self._ask(lambda: self._primary.start_session(program, tenant=tenant, model=model))
+            row = await self._ask(
+                lambda: self._primary.start_session(program, tenant=tenant, model=model, mirror=mirror)
+            )
         except TableAway:
-            row = await self._local.start_session(program, tenant=tenant, model=model)
-            self._journal.note(Started(program, tenant, model))
+            row = await self._local.start_session(program, tenant=tenant, model=model, mirror=mirror)
+            self._journal.note(Started(program, tenant, model, mirror))
         else:
             here = self._local.known(program)
             self._local.adopt(replace(row, threads=MappingProxyType({}) if here is None else here.threads))
@@ -193,11 +197,28 @@ class FallbackTable:
         except TableAway:
             return await self._local.program(program)
 
-    async def programs(self, *, tenant: str | None = None, limit: int = 1000) -> Sequence[Program]:
+    async def programs(
+        self, *, tenant: str | None = None, active_since: float | None = None, limit: int = 1000
+    ) -> Sequence[Program]:
+        def read(table: ProcessTable) -> Awaitable[Sequence[Program]]:
+            return table.programs(tenant=tenant, active_since=active_since, limit=limit)
+
         try:
-            return await self._ask(lambda: self._primary.programs(tenant=tenant, limit=limit))
+            return await self._ask(lambda: read(self._primary))
         except TableAway:
-            return await self._local.programs(tenant=tenant, limit=limit)
+            return await read(self._local)
+
+    async def publish(self, gateway: str, row: bytes, *, ttl_s: float) -> None:
+        """The local table has it as well, so that this gateway is not missing in what it says without the primary."""
+        await self._local.publish(gateway, row, ttl_s=ttl_s)
+        with suppress(TableAway):
+            await self._ask(lambda: self._primary.publish(gateway, row, ttl_s=ttl_s))
+
+    async def published(self) -> Published:
+        try:
+            return await self._ask(self._primary.published)
+        except TableAway:
+            return await self._local.published()
 
     async def ping(self) -> None:
         """Raises :class:`TableAway` while degraded, without trying the primary: that is what ``probe`` does."""

@@ -22,6 +22,7 @@ class Started:
     program: ProgramId
     tenant: str
     model: str
+    mirror: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Journal:
         entry = self._entries[0]
         try:
             if isinstance(entry, Started):
-                await table.start_session(entry.program, tenant=entry.tenant, model=entry.model)
+                await table.start_session(entry.program, tenant=entry.tenant, model=entry.model, mirror=entry.mirror)
             else:
                 await _settle(table, entry, remembered=remembered)
         except (SessionEnded, TooManyPrograms):

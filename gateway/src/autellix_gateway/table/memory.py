@@ -5,6 +5,7 @@ away. Every count and index is derived from the rows in one place, so none can d
 """
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Any
 from autellix_core import program as transitions
 from autellix_core.program import Call, CallId, EngineId, Measured, Program, ProgramId
 from autellix_gateway.table import refusals
-from autellix_gateway.table.protocol import Admission, Arrival, CallRef, Limits, Progress, Swept
+from autellix_gateway.table.protocol import Admission, Arrival, CallRef, Limits, Progress, Published, Swept
 
 __all__ = ["FORGET_AT_SETTLING", "MemoryTable"]
 
@@ -34,6 +35,8 @@ class MemoryTable:
         self._settled: dict[CallId, float] = {}
         self._engines: Counter[EngineId] = Counter()
         self._tenants: Counter[str] = Counter()
+        self._changed: dict[ProgramId, float] = {}
+        self._gateways: dict[str, tuple[float, bytes]] = {}
 
     @property
     def engine_calls(self) -> Mapping[EngineId, int]:
@@ -74,7 +77,7 @@ class MemoryTable:
         row, _ = transitions.arrive(row, ref.call, fence=ref.fence, now=now, lease_s=self._limits.lease_s)
         self._put(row)
 
-    async def start_session(self, program: ProgramId, *, tenant: str, model: str) -> Program:
+    async def start_session(self, program: ProgramId, *, tenant: str, model: str, mirror: bool = False) -> Program:
         row = self._rows.get(program)
         if row is not None:
             if row.ended_at is not None:
@@ -82,7 +85,7 @@ class MemoryTable:
             return row
         if self._tenants[tenant] >= self._limits.programs_per_tenant:
             raise refusals.too_many_programs(tenant, self._limits)
-        return self._put(Program(id=program, tenant=tenant, model=model, created_at=self._clock()))
+        return self._put(Program(id=program, tenant=tenant, model=model, created_at=self._clock(), mirror=mirror))
 
     async def arrive(self, arrival: Arrival) -> Admission:
         call = arrival.call
@@ -153,10 +156,23 @@ class MemoryTable:
     async def program(self, program: ProgramId) -> Program | None:
         return self._rows.get(program)
 
-    async def programs(self, *, tenant: str | None = None, limit: int = 1000) -> Sequence[Program]:
-        rows = [row for row in self._rows.values() if tenant is None or row.tenant == tenant]
-        rows.sort(key=lambda row: (row.last_activity_at, row.id), reverse=True)
-        return tuple(rows[:limit])
+    async def programs(
+        self, *, tenant: str | None = None, active_since: float | None = None, limit: int = 1000
+    ) -> Sequence[Program]:
+        since = -math.inf if active_since is None else active_since
+        latest = sorted(((at, program) for program, at in self._changed.items() if at >= since), reverse=True)
+        rows = (self._rows[program] for _, program in latest)
+        return tuple(itertools.islice((row for row in rows if tenant is None or row.tenant == tenant), limit))
+
+    async def publish(self, gateway: str, row: bytes, *, ttl_s: float) -> None:
+        now = self._clock()
+        self._gateways[gateway] = (now + ttl_s, row)
+        self._gateways = {name: kept for name, kept in self._gateways.items() if kept[0] > now}
+
+    async def published(self) -> Published:
+        now = self._clock()
+        rows = {gateway: row for gateway, (until, row) in self._gateways.items() if until > now}
+        return Published(now, MappingProxyType(rows), self.engine_calls)
 
     async def ping(self) -> None:
         """It is always there."""
@@ -238,12 +254,17 @@ class MemoryTable:
         return row.last_activity_at + self._limits.session_ttl_s
 
     def _put(self, row: Program) -> Program:
-        self._count(self._rows.get(row.id), -1)
+        before = self._rows.get(row.id)
+        if row is before:
+            return row
+        self._count(before, -1)
         self._rows[row.id] = row
+        self._changed[row.id] = self._clock()
         self._count(row, 1)
         return row
 
     def _drop(self, row: Program) -> None:
+        del self._changed[row.id]
         self._count(self._rows.pop(row.id), -1)
 
     def _count(self, row: Program | None, by: int) -> None:

@@ -21,6 +21,7 @@ __all__ = [
     "Limits",
     "ProcessTable",
     "Progress",
+    "Published",
     "SessionEnded",
     "Swept",
     "TableAway",
@@ -105,6 +106,18 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """What gateways said of themselves lately, and what the table counts, from one instant."""
+
+    at: float
+    """The table's clock."""
+    rows: Mapping[str, bytes]
+    """By gateway, those that are not stale."""
+    engine_calls: Mapping[EngineId, int]
+    """How many calls each engine holds, over all gateways."""
+
+
+@dataclass(frozen=True, slots=True)
 class Swept:
     """What one sweep took away."""
 
@@ -117,9 +130,9 @@ class Swept:
 class ProcessTable(Protocol):
     """The process table of one pool of engines."""
 
-    async def start_session(self, program: ProgramId, *, tenant: str, model: str) -> Program:
+    async def start_session(self, program: ProgramId, *, tenant: str, model: str, mirror: bool = False) -> Program:
         """Open a program before its first call; one that is known already is returned as it is. An expired one reopens
-        when a call arrives, not here.
+        when a call arrives, not here. ``mirror``: see :class:`Program`; nothing changes it later.
 
         Raises :class:`TooManyPrograms` over the tenant's limit, :class:`SessionEnded` for one that was ended.
         """
@@ -154,8 +167,18 @@ class ProcessTable(Protocol):
     async def program(self, program: ProgramId) -> Program | None:
         """One row."""
 
-    async def programs(self, *, tenant: str | None = None, limit: int = 1000) -> Sequence[Program]:
-        """Rows, those with the latest activity first; ``tenant`` None for all."""
+    async def programs(
+        self, *, tenant: str | None = None, active_since: float | None = None, limit: int = 1000
+    ) -> Sequence[Program]:
+        """Rows, those that changed last first; ``tenant`` None for all. ``active_since``: only those that changed then
+        or later, where everything is a change that a verb does to a row, renewing a call's lease as much as its end."""
+
+    async def publish(self, gateway: str, row: bytes, *, ttl_s: float) -> None:
+        """Keep what a gateway says of itself, in place of what it said before; after ``ttl_s`` it is stale. With 0 it
+        is forgotten at once."""
+
+    async def published(self) -> Published:
+        """What gateways said that is not stale, with the table's clock and its counts of calls."""
 
     async def ping(self) -> None:
         """Return if the storage can be reached and written to, else raise :class:`TableAway`."""

@@ -13,22 +13,27 @@ from typing import Any
 import msgpack  # type: ignore[import-untyped]  # it ships no types
 
 from autellix_core.program import Call, CallId, EngineId, Measured, Program, ProgramId
-from autellix_gateway.table.protocol import Admission, CallRef, Progress
+from autellix_gateway.table.protocol import Admission, CallRef, Progress, Published
 
-__all__ = ["admission", "measured", "pack", "program", "progress", "reference", "unpack"]
+__all__ = ["admission", "measured", "pack", "program", "progress", "published", "reference", "text", "unpack"]
 
 Record = Mapping[str, Any]
 
 
 def pack(arguments: Record) -> bytes:
     """The one argument of a script."""
-    packed: bytes = msgpack.packb(arguments)
+    packed: bytes = msgpack.packb(arguments, unicode_errors="surrogateescape")
     return packed
 
 
 def unpack(reply: bytes | str) -> Any:
     """The one reply of a script."""
-    return msgpack.unpackb(reply)
+    return msgpack.unpackb(reply, unicode_errors="surrogateescape")
+
+
+def text(octets: bytes) -> str:
+    """Any octets as an argument: Lua has one kind of string for both, and returns a text."""
+    return octets.decode(errors="surrogateescape")
 
 
 def measured(cost: Measured) -> Record:
@@ -59,6 +64,17 @@ def admission(record: Record, call: CallId) -> Admission:
     )
 
 
+def published(record: Record) -> Published:
+    """What ``published`` returns."""
+    return Published(
+        at=float(record["at"]),
+        rows=MappingProxyType(
+            {gateway: row.encode(errors="surrogateescape") for gateway, row in dict(record["rows"]).items()}
+        ),
+        engine_calls=MappingProxyType(dict(record["engine_calls"])),
+    )
+
+
 def program(record: Record) -> Program:
     """One row."""
     threads = dict(record["threads"])
@@ -69,6 +85,7 @@ def program(record: Record) -> Program:
         model=record["model"],
         created_at=float(record["created_at"]),
         single_call=record["single_call"],
+        mirror=record.get("mirror", False),  # rows of version 0.1 have none
         critical_path_s=float(record["critical_path_s"]),
         service_s=float(record["service_s"]),
         wait_s=float(record["wait_s"]),

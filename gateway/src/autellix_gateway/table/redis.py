@@ -24,14 +24,26 @@ from autellix_gateway.table.protocol import (
     CallRef,
     Limits,
     Progress,
+    Published,
     Swept,
     TableAway,
 )
 
 __all__ = ["RedisTable", "connect"]
 
-_KEYS = ("programs", "calls", "leases", "settled", "due", "activity", "engines", "tenants", "fence")
-_VERBS = ("start_session", "arrive", "dispatch", "renew", "settle", "end_session", "sweep", "programs")
+_KEYS = ("programs", "calls", "leases", "settled", "due", "activity", "engines", "tenants", "fence", "gateways", "said")
+_VERBS = (
+    "start_session",
+    "arrive",
+    "dispatch",
+    "renew",
+    "settle",
+    "end_session",
+    "sweep",
+    "programs",
+    "publish",
+    "published",
+)
 _PAGE = 1000
 """Rows that one script reads for a listing; more would hold up every other verb of the pool."""
 _FORGET_FACTOR = 20
@@ -103,12 +115,13 @@ class RedisTable:
         self._keys = [f"autellix:{{{pool}}}:{name}" for name in _KEYS]
         self._scripts = {verb: client.register_script(scripts.script(verb)) for verb in _VERBS}
 
-    async def start_session(self, program: ProgramId, *, tenant: str, model: str) -> Program:
+    async def start_session(self, program: ProgramId, *, tenant: str, model: str, mirror: bool = False) -> Program:
         reply = await self._run(
             "start_session",
             program=program,
             tenant=tenant,
             model=model,
+            mirror=mirror,
             programs_per_tenant=self._limits.programs_per_tenant,
         )
         match reply.get("error"):
@@ -170,16 +183,31 @@ class RedisTable:
             record = await self._client.hget(self._keys[_KEYS.index("programs")], program)
         return None if record is None else records.program(records.unpack(record))
 
-    async def programs(self, *, tenant: str | None = None, limit: int = 1000) -> Sequence[Program]:
-        """Rows, those with the latest activity first, read by pages: one that changes meanwhile may be missed."""
+    async def programs(
+        self, *, tenant: str | None = None, active_since: float | None = None, limit: int = 1000
+    ) -> Sequence[Program]:
+        """Rows, those that changed last first, read by pages: one that changes meanwhile may be missed."""
         found: dict[ProgramId, Program] = {}
         offset: int | None = 0
         while offset is not None and len(found) < limit:
-            reply = await self._run("programs", tenant=tenant, offset=offset, page=_PAGE, limit=limit - len(found))
+            reply = await self._run(
+                "programs",
+                tenant=tenant,
+                active_since=active_since,
+                offset=offset,
+                page=_PAGE,
+                limit=limit - len(found),
+            )
             rows = (records.program(record) for record in reply["rows"])
             found.update((row.id, row) for row in rows)
             offset = reply.get("next_offset")
         return tuple(found.values())
+
+    async def publish(self, gateway: str, row: bytes, *, ttl_s: float) -> None:
+        await self._run("publish", gateway=gateway, row=records.text(row), ttl_s=ttl_s)
+
+    async def published(self) -> Published:
+        return records.published(await self._run("published"))
 
     async def ping(self) -> None:
         """Asks for a write, which a server that is loading, full or a replica refuses although it is there."""

@@ -7,16 +7,12 @@
 --- include "keys"
 --- include "arguments"
 --- include "rows"
+--- include "engine_calls"
 
 local function admission(row, fence, inherited_s, over_limit)
-  local engine_calls = {}
-  local counts = redis.call('HGETALL', ENGINES)
-  for i = 1, #counts, 2 do
-    engine_calls[counts[i]] = tonumber(counts[i + 1])
-  end
   return cmsgpack.pack({
     program = row.id, fence = fence, inherited_s = inherited_s, service_s = row.service_s, wait_s = row.wait_s,
-    home = row.home, over_limit = over_limit, engine_calls = engine_calls,
+    home = row.home, over_limit = over_limit, engine_calls = engine_calls(),
   })
 end
 
@@ -47,7 +43,7 @@ if (row and row.expired_at or not row and not single_call)
 end
 
 if not row then
-  row = create(id, args.tenant, args.model, single_call)
+  row = create(id, args.tenant, args.model, single_call, false)
 elseif row.expired_at then
   row.expired_at = nil
   count_open(row, 1)

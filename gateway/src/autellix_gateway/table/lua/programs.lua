@@ -1,12 +1,13 @@
--- programs: one page of rows, those with the latest activity first. Changes nothing.
+-- programs: one page of rows, those that changed last first. Changes nothing.
 -- KEYS    see include/keys.lua
--- ARGV[1] {tenant?, offset, page, limit}: reads at most page rows from offset on, and returns at most limit of them
+-- ARGV[1] {tenant?, active_since?, offset, page, limit}: reads at most page rows from offset on of those that changed at
+--         active_since or later, and returns at most limit of them
 -- Returns {rows, next_offset?}: next_offset is where to read on, absent after the last row
 --- include "keys"
 
 local args = cmsgpack.unpack(ARGV[1])
 local found, offset = {}, args.offset
-local ids = redis.call('ZREVRANGE', ACTIVITY, offset, offset + args.page - 1)
+local ids = redis.call('ZREVRANGEBYSCORE', ACTIVITY, '+inf', args.active_since or '-inf', 'LIMIT', offset, args.page)
 for _, id in ipairs(ids) do
   if #found >= args.limit then
     break

@@ -8,10 +8,13 @@
 -- KEYS[4] autellix:{pool}:settled   zset  call id by when it was settled, until the sweep forgets it
 -- KEYS[5] autellix:{pool}:due       zset  program id by when the sweep has to expire or forget it; none while it has
 --                                         calls under way
--- KEYS[6] autellix:{pool}:activity  zset  program id by its last activity
+-- KEYS[6] autellix:{pool}:activity  zset  program id by when its row was last written, so also when a lease of it was
+--                                         renewed
 -- KEYS[7] autellix:{pool}:engines   hash  engine id -> how many calls it holds; no field for none
 -- KEYS[8] autellix:{pool}:tenants   hash  tenant -> how many open programs it holds; no field for none
 -- KEYS[9] autellix:{pool}:fence     the last fence given
+-- KEYS[10] autellix:{pool}:gateways zset  gateway by when what it said of itself is stale
+-- KEYS[11] autellix:{pool}:said     hash  gateway -> what it said of itself
 --
 -- Stamps are seconds since the epoch as doubles, which Redis and cmsgpack keep exactly.
-local PROGRAMS, CALLS, LEASES, SETTLED, DUE, ACTIVITY, ENGINES, TENANTS, FENCE = unpack(KEYS)
+local PROGRAMS, CALLS, LEASES, SETTLED, DUE, ACTIVITY, ENGINES, TENANTS, FENCE, GATEWAYS, SAID = unpack(KEYS)

@@ -17,9 +17,9 @@ local function count_open(row, by)
   end
 end
 
-local function create(id, tenant, model, single_call)
+local function create(id, tenant, model, single_call, mirror)
   local row = {
-    id = id, tenant = tenant, model = model, created_at = now, single_call = single_call,
+    id = id, tenant = tenant, model = model, created_at = now, single_call = single_call, mirror = mirror,
     critical_path_s = 0, service_s = 0, wait_s = 0, calls = 0, prompt_tokens = 0, output_tokens = 0,
     engines = {}, threads = {},
   }
@@ -30,11 +30,11 @@ end
 
 local function save(row)
   redis.call('HSET', PROGRAMS, row.id, cmsgpack.pack(row))
-  local active_at = math.max(row.created_at, row.last_arrival_at or 0, row.last_completion_at or 0)
-  redis.call('ZADD', ACTIVITY, active_at, row.id)
+  redis.call('ZADD', ACTIVITY, now, row.id)
   if next(row.threads) then
     redis.call('ZREM', DUE, row.id)
   else
+    local active_at = math.max(row.created_at, row.last_arrival_at or 0, row.last_completion_at or 0)
     local closed_at = row.ended_at or row.expired_at
     redis.call('ZADD', DUE, closed_at and closed_at + args.remember_s or active_at + args.session_ttl_s, row.id)
   end
