@@ -41,7 +41,7 @@ def test_the_gateway_accepts_its_settings() -> None:
     assert (accepted.host, accepted.port) == ("0.0.0.0", 8080)
     assert (accepted.policy.value, accepted.levels, accepted.session_headers) == ("plas", 4, ("x-a",))
     assert given["kubernetes_namespace"] == "apps"
-    assert set(given) - set(Settings.model_fields) <= {"kubernetes_namespace"}
+    assert set(given) - set(Settings.model_fields) <= {"drain_delay_s", "kubernetes_namespace"}
 
 
 def test_releases_that_share_a_redis_have_tables_of_their_own() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from autellix_gateway.settings import Settings
 from chart import Rendered, pod_of, rendered
@@ -357,10 +358,16 @@ def test_gateways_are_rolled_one_by_one_without_one_less() -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"shutdown_s": 60.5}, {"shutdown_s": 0}], ids=str)
-@pytest.mark.parametrize("pre_stop", [0, 5, 20])
-def test_a_gateway_has_time_for_its_calls_to_end(settings: dict[str, float], pre_stop: int) -> None:
-    values = {"gateway": {"settings": settings, "preStopSeconds": pre_stop}}
-    spec = rendered(values).one("Deployment", "gateway")["spec"]["template"]["spec"]
-    calls = settings.get("shutdown_s", Settings.model_fields["shutdown_s"].default)
-    assert spec["terminationGracePeriodSeconds"] >= pre_stop + calls + 5
-    assert ("lifecycle" in spec["containers"][0]) is (pre_stop > 0)
+def test_a_gateway_has_time_for_its_calls_to_end(settings: dict[str, float]) -> None:
+    chart = rendered({"gateway": {"settings": settings}})
+    given = yaml.safe_load(chart.one("ConfigMap", "gateway")["data"]["gateway.yaml"])
+    calls_s = given.get("shutdown_s", Settings.model_fields["shutdown_s"].default)
+    spec = chart.one("Deployment", "gateway")["spec"]["template"]["spec"]
+    assert given["drain_delay_s"] > 0
+    assert spec["terminationGracePeriodSeconds"] >= given["drain_delay_s"] + calls_s + 5
+
+
+def test_a_gateway_without_an_engine_is_reached() -> None:
+    # Else an install that waits for its pods would wait for ever, and nobody would tell the operator of held calls.
+    (container,) = rendered().one("Deployment", "gateway")["spec"]["template"]["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/healthz"

@@ -76,8 +76,6 @@ class Gateway(Workload):
     """Its image."""
     settings: dict[str, Any] = {}
     """The gateway's own settings by their names, such as `policy: plas`; a change rolls the gateways."""
-    pre_stop_seconds: int = Field(5, ge=0, le=300)
-    """How long a gateway that ends still takes calls, until everybody has heard that it goes."""
     resources: KubernetesObject = {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
     """Requests and limits of the container."""
     topology_spread: Spread = Spread()
