@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from autellix_chart.files import ROOT
+
 from chart import Rendered, rendered
 
 OPERATOR = yaml.safe_load((ROOT / "operator/src/autellix_operator/rbac.yaml").read_text())

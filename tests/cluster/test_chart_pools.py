@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import yaml
-
 from autellix_chart.files import CHART, ROOT
+
 from chart import Rendered, rendered
 
 VLLM: dict[str, Any] = {"model": {"name": "m", "source": "org/m"}}
@@ -48,7 +48,10 @@ def test_an_image_that_a_pool_does_not_name_is_its_kinds() -> None:
     }
     engines = {name: pool["spec"]["engine"] for name, pool in pools(values).items()}
     assert engines["a"]["image"] == "r.example.com/a/autellix-engine:0.1.0"
-    assert (engines["b"]["image"], engines["b"]["imagePullPolicy"]) == ("r.example.com/a/autellix-engine-sim:2", "Never")
+    assert (engines["b"]["image"], engines["b"]["imagePullPolicy"]) == (
+        "r.example.com/a/autellix-engine-sim:2",
+        "Never",
+    )
     assert engines["c"]["image"] == "localhost/own:1"
     assert "imagePullPolicy" not in engines["c"]
 
@@ -86,13 +89,12 @@ def test_what_the_values_leave_open_is_left_to_whoever_decides_it() -> None:
     ],
     ids=["no pools", "pools may have been taken away", "pools", "no hooks"],
 )
-def test_a_job_runs_where_there_may_be_something_to_do(
-    values: dict[str, Any], upgrade: bool, verbs: set[str]
-) -> None:
+def test_a_job_runs_where_there_may_be_something_to_do(values: dict[str, Any], upgrade: bool, verbs: set[str]) -> None:
     jobs = rendered(values, upgrade=upgrade).kind("Job")
     assert {job["metadata"]["name"].removeprefix("rel-autellix-pools-") for job in jobs} == verbs
     hooks = {
-        job["metadata"]["name"].rsplit("-", 1)[1]: job["metadata"]["annotations"]["helm.sh/hook"].split(",") for job in jobs
+        job["metadata"]["name"].rsplit("-", 1)[1]: job["metadata"]["annotations"]["helm.sh/hook"].split(",")
+        for job in jobs
     }
     assert hooks.get("apply", ["post-install", "post-upgrade", "post-rollback"]) == [
         "post-install",

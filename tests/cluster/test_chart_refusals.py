@@ -32,7 +32,7 @@ SCHEMA: list[tuple[dict[str, Any], str]] = [
     ({"gateway": {"image": {"pullPolicy": "Sometimes"}}}, "pullPolicy"),
     ({"gateway": {"service": {"port": 70000}}}, "port"),
     ({"gateway": {"service": {"type": "Ingress"}}}, "type"),
-    ({"gateway": {"preStopSeconds": 1000}}, "preStopSeconds"),
+    ({"gateway": {"settings": {"shutdown_s": -1}}}, "shutdown_s"),
     ({"operator": {"replicas": 3}}, "replicas"),
     ({"operator": {"clusterWide": "yes"}}, "clusterWide"),
     ({"operator": {"settings": {"key": "x"}}}, "key"),

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import yaml
+from autellix_chart.schema import OWN_GATEWAY_SETTINGS
 from redis.asyncio.connection import parse_url
 
-from autellix_chart.schema import OWN_GATEWAY_SETTINGS
 from autellix_gateway.settings import Settings
 from autellix_operator.settings import Settings as OperatorSettings
 from chart import Rendered, pod_of, rendered
@@ -41,7 +41,7 @@ def test_the_gateway_accepts_its_settings() -> None:
     assert (accepted.host, accepted.port) == ("0.0.0.0", 8080)
     assert (accepted.policy.value, accepted.levels, accepted.session_headers) == ("plas", 4, ("x-a",))
     assert given["kubernetes_namespace"] == "apps"
-    assert set(given) - set(Settings.model_fields) <= {"kubernetes_namespace"}
+    assert set(given) - set(Settings.model_fields) <= {"drain_delay_s", "kubernetes_namespace"}
 
 
 def test_releases_that_share_a_redis_have_tables_of_their_own() -> None:
@@ -189,7 +189,7 @@ def test_an_external_redis_is_given_by_parts_or_by_url(given: dict[str, Any], ur
     chart = external(**given)
     assert variables(chart, "gateway")["AUTELLIX_REDIS_URL"]["value"] == url
     assert "AUTELLIX_REDIS_PASSWORD" not in variables(chart, "gateway")
-    read = parse_url(url)
+    read: dict[str, Any] = {**parse_url(url)}
     if given.get("username"):
         assert read["username"] == given["username"]
     if "caSecret" in given.get("tls", {}):

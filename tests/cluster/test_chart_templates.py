@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from autellix_gateway.settings import Settings
 from chart import Rendered, pod_of, rendered
@@ -29,9 +30,15 @@ EVERYTHING: dict[str, Any] = {
         "extraVolumeMounts": [{"name": "more", "mountPath": "/more"}],
     },
     "operator": {"replicas": 2, "clusterWide": True, "settings": {"mirror_after_s": 10}},
-    "metrics": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}, "dashboard": {"enabled": True}},
+    "metrics": {
+        "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+        "dashboard": {"enabled": True},
+    },
     "networkPolicies": {"gatewayFrom": [{"namespaceSelector": {}}]},
-    "pools": {"one": {"model": {"name": "m", "source": "m"}}, "two": {"model": {"name": "n"}, "engine": {"kind": "sim"}}},
+    "pools": {
+        "one": {"model": {"name": "m", "source": "m"}},
+        "two": {"model": {"name": "n"}, "engine": {"kind": "sim"}},
+    },
 }
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
@@ -41,7 +48,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.fixture(params=VARIANTS.values(), ids=VARIANTS.keys())
+@pytest.fixture(params=list(VARIANTS.values()), ids=list(VARIANTS))
 def chart(request: pytest.FixtureRequest) -> Rendered:
     return rendered(request.param)
 
@@ -141,7 +148,9 @@ def test_objects_are_called_after_the_release(release: str, values: dict[str, An
     assert rendered(values, release=release).one("Deployment", "gateway")["metadata"]["name"] == expected
 
 
-@pytest.mark.parametrize("values", [{}, EVERYTHING, {"fullnameOverride": "x" * 63}], ids=["bare", "everything", "given"])
+@pytest.mark.parametrize(
+    "values", [{}, EVERYTHING, {"fullnameOverride": "x" * 63}], ids=["bare", "everything", "given"]
+)
 def test_no_name_or_label_is_too_long(values: dict[str, Any]) -> None:
     for each in rendered(values, release=LONG, namespace="n" * 63).objects:
         assert len(each["metadata"]["name"]) <= 63
@@ -281,9 +290,7 @@ def test_what_is_mounted_is_a_volume_and_what_is_referred_to_is_there(chart: Ren
             for variable in each.get("env", []):
                 reference = variable.get("valueFrom", {}).get("secretKeyRef")
                 if reference and not reference.get("optional"):
-                    (secret,) = (
-                        one for one in chart.kind("Secret") if one["metadata"]["name"] == reference["name"]
-                    )
+                    (secret,) = (one for one in chart.kind("Secret") if one["metadata"]["name"] == reference["name"])
                     assert reference["key"] in secret["data"], whose
 
 
@@ -351,10 +358,16 @@ def test_gateways_are_rolled_one_by_one_without_one_less() -> None:
 
 
 @pytest.mark.parametrize("settings", [{}, {"shutdown_s": 60.5}, {"shutdown_s": 0}], ids=str)
-@pytest.mark.parametrize("pre_stop", [0, 5, 20])
-def test_a_gateway_has_time_for_its_calls_to_end(settings: dict[str, float], pre_stop: int) -> None:
-    values = {"gateway": {"settings": settings, "preStopSeconds": pre_stop}}
-    spec = rendered(values).one("Deployment", "gateway")["spec"]["template"]["spec"]
-    calls = settings.get("shutdown_s", Settings.model_fields["shutdown_s"].default)
-    assert spec["terminationGracePeriodSeconds"] >= pre_stop + calls + 5
-    assert ("lifecycle" in spec["containers"][0]) is (pre_stop > 0)
+def test_a_gateway_has_time_for_its_calls_to_end(settings: dict[str, float]) -> None:
+    chart = rendered({"gateway": {"settings": settings}})
+    given = yaml.safe_load(chart.one("ConfigMap", "gateway")["data"]["gateway.yaml"])
+    calls_s = given.get("shutdown_s", Settings.model_fields["shutdown_s"].default)
+    spec = chart.one("Deployment", "gateway")["spec"]["template"]["spec"]
+    assert given["drain_delay_s"] > 0
+    assert spec["terminationGracePeriodSeconds"] >= given["drain_delay_s"] + calls_s + 5
+
+
+def test_a_gateway_without_an_engine_is_reached() -> None:
+    # Else an install that waits for its pods would wait for ever, and nobody would tell the operator of held calls.
+    (container,) = rendered().one("Deployment", "gateway")["spec"]["template"]["spec"]["containers"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/healthz"

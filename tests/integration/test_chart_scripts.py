@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlparse
 
 import pytest
-
 from autellix_chart.files import CHART
 
 API = "/apis/autellix.dev/v1alpha1/namespaces/apps/"
@@ -40,7 +39,7 @@ class Server:
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = do_PATCH = do_DELETE = _do
+            do_GET = do_POST = do_PATCH = do_DELETE = _do  # noqa: N815 - the library's names
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -120,9 +119,7 @@ def run(script: Path, *arguments: str, **variables: str) -> subprocess.Completed
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
-def pools_job(
-    api: Api, folder: Path, verb: str, *names: str, bounds_s: float = 60
-) -> subprocess.CompletedProcess[str]:
+def pools_job(api: Api, folder: Path, verb: str, *names: str, bounds_s: float = 60) -> subprocess.CompletedProcess[str]:
     pools = [{"kind": "EnginePool", "metadata": {"name": name, "labels": OWN}, "spec": {}} for name in names]
     (folder / "pools.json").write_text(json.dumps(pools))
     (folder / "token").write_text("t0ken\n")

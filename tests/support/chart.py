@@ -12,7 +12,6 @@ from typing import Any, NoReturn
 
 import pytest
 import yaml
-
 from autellix_chart.files import CHART
 
 __all__ = ["Refused", "Rendered", "helm", "lint", "pod_of", "rendered"]
@@ -65,7 +64,7 @@ def pod_of(given: Mapping[str, Any]) -> dict[str, Any] | None:
 def helm() -> str:
     """The helm to test with: ``AUTELLIX_TEST_HELM``, else one on PATH; else the test is skipped, or fails in CI."""
     found = os.environ.get("AUTELLIX_TEST_HELM") or shutil.which("helm")
-    return found if found else _missing()
+    return found or _missing()
 
 
 def rendered(

@@ -55,10 +55,9 @@ resources:
 {{- end }}
 {{- end }}
 
-{{/* How long a gateway may take to end: what the load balancers need to hear of it, its calls, and settling them. */}}
+{{/* How long a gateway may take to end: until everybody has heard of it, its calls have ended, and are settled. */}}
 {{- define "autellix.gatewayGrace" -}}
-{{- $given := .Values.gateway.settings -}}
-{{- $calls := ternary (get $given "shutdown_s") 30 (hasKey $given "shutdown_s") -}}
-{{- $delay := ternary (get $given "drain_delay_s") 0 (hasKey $given "drain_delay_s") -}}
-{{- add (int .Values.gateway.preStopSeconds) (ceil $delay) (ceil $calls) 10 -}}
+{{- $settings := fromYaml (include "autellix.gatewaySettings" .) -}}
+{{- $calls := ternary (get $settings "shutdown_s") 30 (hasKey $settings "shutdown_s") -}}
+{{- add (ceil $settings.drain_delay_s) (ceil $calls) 10 -}}
 {{- end }}

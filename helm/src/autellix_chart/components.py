@@ -16,8 +16,8 @@ class Auth(Part):
     """Keys of gateway and operator, kept in one Secret."""
 
     existing_secret: Name = ""
-    """A Secret of yours with the keys `session-secret` and `operator-key`, and if wanted `api-keys` (separated by commas)
-    and `engine-key`; empty: the chart makes one, and keeps over upgrades what it generated."""
+    """A Secret of yours with the keys `session-secret` and `operator-key`, and if wanted `api-keys` (separated by
+    commas) and `engine-key`; empty: the chart makes one, and keeps over upgrades what it generated."""
     session_secrets: list[_Key] = []
     """Secrets of session tokens: the first signs, all are accepted; empty: one is generated."""
     operator_key: str = ""
@@ -76,8 +76,6 @@ class Gateway(Workload):
     """Its image."""
     settings: dict[str, Any] = {}
     """The gateway's own settings by their names, such as `policy: plas`; a change rolls the gateways."""
-    pre_stop_seconds: int = Field(5, ge=0, le=300)
-    """How long a gateway that ends still takes calls, until everybody has heard that it goes."""
     resources: KubernetesObject = {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
     """Requests and limits of the container."""
     topology_spread: Spread = Spread()
@@ -112,8 +110,8 @@ class Operator(Workload):
 
 
 class Hooks(Workload):
-    """The Jobs, with the operator's image, that apply `pools` after an install or upgrade, and that delete them before an
-    uninstall, while the operator can still end them well."""
+    """The Jobs, with the operator's image, that apply `pools` after an install or upgrade, and that delete them before
+    an uninstall, while the operator can still end them well."""
 
     enabled: bool = True
     """Off: `pools` are ordinary objects of the release, which takes a cluster that has the CRDs already."""

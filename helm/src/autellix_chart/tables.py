@@ -45,8 +45,8 @@ class Redis(Workload):
     persistence: Persistence = Persistence()
     """Its volume."""
     maxmemory: str = Field("", pattern=r"^([0-9]+(kb|mb|gb|k|m|g)?)?$")
-    """Beyond it writes are refused, and calls are served without the table; nothing is ever evicted. Empty: no bound but
-    the container's."""
+    """Beyond it writes are refused, and calls are served without the table; nothing is ever evicted. Empty: no bound
+    but the container's."""
     resources: KubernetesObject = {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
     """Requests and limits of the container."""
     pod_security_context: KubernetesObject = {

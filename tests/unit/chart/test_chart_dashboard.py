@@ -5,13 +5,22 @@ import re
 from typing import Any
 
 from autellix_chart.files import CHART
+
+from autellix_engine.counts import DECISION_BOUNDS_S
 from autellix_engine.metrics import EngineMetrics
 from autellix_gateway.metrics import Metrics
 
 DASHBOARD: dict[str, Any] = json.loads((CHART / "dashboards" / "autellix.json").read_text())
 POOLS = {
     f"autellix_pool_{name}"
-    for name in ("active_programs", "engines_ready", "held_calls", "returning_programs", "wait_seconds", "waiting_calls")
+    for name in (
+        "active_programs",
+        "engines_ready",
+        "held_calls",
+        "returning_programs",
+        "wait_seconds",
+        "waiting_calls",
+    )
 }
 VLLM = {"vllm:kv_cache_usage_perc"}
 
@@ -28,11 +37,9 @@ def exported() -> set[str]:
     engine = EngineMetrics()
     counts: dict[str, Any] = {
         **{name: {"x": 1} for name in ("preemptions", "absurd_headers", "failures")},
-        **{name: 1 for name in ("demotions", "promotions", "resumptions", "recomputed_tokens")},
+        **dict.fromkeys(("demotions", "promotions", "resumptions", "recomputed_tokens"), 1),
         "deciding_s": 0.0,
     }
-    from autellix_engine.counts import DECISION_BOUNDS_S
-
     counts["decisions"] = [0] * (len(DECISION_BOUNDS_S) + 1)
     engine._state = {"levels": [{"waiting": 0, "running": 0}], "counts": counts}
     families = [*Metrics().registry.collect(), *engine.collect()]

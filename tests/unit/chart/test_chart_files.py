@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
-
 from autellix_chart.crds import crd_template
 from autellix_chart.files import CHART, ROOT, made
 from autellix_chart.schema import OWN_GATEWAY_SETTINGS, OWN_OPERATOR_SETTINGS
 from autellix_chart.values import Values
+from pydantic import BaseModel
+
 from autellix_gateway.settings import Settings
 from autellix_operator.settings import Settings as OperatorSettings
 
@@ -27,7 +27,7 @@ def test_what_is_made_is_up_to_date(path: Path) -> None:
 
 
 def test_no_definition_is_left_of_one_that_is_gone() -> None:
-    assert {path for path in (CHART / "templates" / "crds").iterdir()} <= set(made())
+    assert set((CHART / "templates" / "crds").iterdir()) <= set(made())
 
 
 def test_the_defaults_are_those_of_the_model() -> None:
@@ -104,8 +104,10 @@ def test_the_schema_is_packaged() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["metadata:\n  labels: {}\n  name: x\n", "metadata:\n  name: x\n  note: '{{ x }}'\n"], ids=["order", "marks"]
+    "text",
+    ["metadata:\n  labels: {}\n  name: x\n", "metadata:\n  name: x\n  note: '{{ x }}'\n"],
+    ids=["order", "marks"],
 )
 def test_a_definition_that_would_not_do_in_a_template_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="must begin with its name|template marks"):
+    with pytest.raises(ValueError, match=r"must begin with its name|template marks"):
         crd_template(text)
