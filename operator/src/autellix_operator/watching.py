@@ -20,6 +20,7 @@ __all__ = ["Watch"]
 
 _LOG = logging.getLogger(__name__)
 _STOP_S = 4.0
+_IDENTITY = "autellix-operator"
 _AGAIN_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 Heard = Callable[[str, dict[str, Any]], None]
@@ -86,6 +87,8 @@ class Watch:
             clusterwide=self._everywhere,
             namespaces=self._namespaces,
             stop_flag=stop,
+            # Else it asks for the user's name, which a container's numeric user has not.
+            identity=_IDENTITY,  # type: ignore[arg-type] # kopf keeps its type of string to itself
         )
 
 
