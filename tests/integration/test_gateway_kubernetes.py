@@ -63,6 +63,14 @@ class Cluster:
 
         await eventually(known, f"{pod} is {fields}")
 
+    async def knows(self, *pods: str) -> None:
+        """Wait until the gateway knows exactly these engines."""
+
+        async def known() -> bool:
+            return sorted((await self.state())["engines"]) == sorted(pods)
+
+        await eventually(known, f"the engines are {pods}")
+
     async def holds(self, calls: int) -> None:
         """Wait until so many calls are held."""
 
@@ -151,7 +159,7 @@ async def test_programs_with_the_least_service_go_first(cluster: Cluster) -> Non
         headers = {wire.SESSION_HEADER: session["token"]}
         await cluster.gateway.chat({"service_s": service_s}, headers=headers)
     cluster.server.delete(SLICES, "tiny-a")
-    await eventually(lambda: _no_engine(cluster), "it is gone")
+    await cluster.knows()
     calls = []
     for held, session in enumerate(sessions.values(), start=1):
         headers = {wire.SESSION_HEADER: session["token"]}
@@ -160,10 +168,6 @@ async def test_programs_with_the_least_service_go_first(cluster: Cluster) -> Non
     engine = await cluster.start("tiny-b")
     assert [answer.status_code for answer in await asyncio.gather(*calls)] == [200] * 3
     assert [float(headers[wire.SERVICE_HEADER]) for headers in engine.seen] == [1.0, 2.0, 3.0]
-
-
-async def _no_engine(cluster: Cluster) -> bool:
-    return not (await cluster.state())["engines"]
 
 
 async def test_no_more_calls_are_held_than_the_pool_allows(cluster: Cluster) -> None:
@@ -246,6 +250,9 @@ async def test_a_call_that_no_ready_engine_takes_is_held_for_the_next(cluster: C
         await cluster.start("tiny-b")
         answer = await call
         assert (answer.status_code, answer.headers[wire.ENGINE_HEADER]) == (200, "tiny-b")
+        # It ends only when nobody asks it any more.
+        cluster.server.delete(SLICES, "tiny-abrupt")
+        await cluster.knows("tiny-b")
 
 
 async def test_a_draining_engine_serves_only_its_own_programs_long_calls(cluster: Cluster) -> None:
@@ -261,11 +268,7 @@ async def test_a_draining_engine_serves_only_its_own_programs_long_calls(cluster
     new = await cluster.gateway.session()
     assert (await cluster.long_call(new)).headers[wire.ENGINE_HEADER] == "tiny-b"
     cluster.server.delete(SLICES, "tiny-b")
-
-    async def alone() -> bool:
-        return list((await cluster.state())["engines"]) == ["tiny-a"]
-
-    await eventually(alone, "no other engine is left")
+    await cluster.knows("tiny-a")
     assert (await cluster.gateway.chat()).headers[wire.ENGINE_HEADER] == "tiny-a"
 
 
@@ -282,11 +285,7 @@ async def test_an_engine_that_ends_keeps_its_stream_and_gets_no_new_call(cluster
     metrics = (await cluster.gateway.http.get("/metrics")).text
     assert 'autellix_gateway_placements_total{reason="rehomed"} 1.0' in metrics
     cluster.server.delete(SLICES, "tiny-a")
-
-    async def gone() -> bool:
-        return list((await cluster.state())["engines"]) == ["tiny-b"]
-
-    await eventually(gone, "the engine is not known any more")
+    await cluster.knows("tiny-b")
     first.release()
     answer = await stream
     assert (answer.status_code, answer.headers[wire.ENGINE_HEADER]) == (200, "tiny-a")
