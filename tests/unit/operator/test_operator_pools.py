@@ -302,9 +302,9 @@ async def test_a_pool_that_is_gone_or_going_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("changed", [4, 1, 0], ids=["up", "down", "to-zero"])
-async def test_it_may_die_at_any_call_and_another_one_comes_to_the_same(changed: int, after: bool) -> None:
-    """Every call of the way from two engines to another number is the last one of some life."""
+@pytest.mark.parametrize("changed", [None, 4, 1, 0], ids=["from-nothing", "up", "down", "to-zero"])
+async def test_it_may_die_at_any_call_and_another_one_comes_to_the_same(changed: int | None, after: bool) -> None:
+    """Every call of the way to two engines, or from them to another number, is the last one of some life."""
     expected = await _way(changed, die_at=None, after=after)
     for die_at in range(1, expected.pop("calls") + 1):
         came_to = await _way(changed, die_at=die_at, after=after)
@@ -312,12 +312,13 @@ async def test_it_may_die_at_any_call_and_another_one_comes_to_the_same(changed:
         assert came_to == expected, f"died at call {die_at}"
 
 
-async def _way(changed: int, *, die_at: int | None, after: bool) -> dict[str, Any]:
+async def _way(changed: int | None, *, die_at: int | None, after: bool) -> dict[str, Any]:
     around = Surroundings(manual(2))
-    await look(around, times=4)
-    around.cached = {around.names[0]: 10, around.names[1]: 5}
-    around.calls = {around.names[1]: 1}
-    around.scale({"replicas": changed})
+    if changed is not None:
+        await look(around, times=4)
+        around.cached = {around.names[0]: 10, around.names[1]: 5}
+        around.calls = {around.names[1]: 1}
+        around.scale({"replicas": changed})
     around.cluster.calls = Calls(die_at=die_at, after=after)
     operator = around.operator()
     made, highest = 0, 2
