@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
-
 from autellix_chart.files import CHART
 from autellix_chart.manifests import FOLDER
+
 from cluster_access import Cluster, Refused
 
 QUIET = ("--set", "redis.persistence.enabled=true", "--no-hooks")
