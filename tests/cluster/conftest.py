@@ -13,6 +13,8 @@ from cluster_binaries import Binaries, binaries, missing
 from cluster_control_plane import ControlPlane, on_loopback
 from cluster_given import given_cluster
 from cluster_kwok import FakeNodes, fake_nodes
+from cluster_node import NodeCluster
+from cluster_node import node_cluster as start_node_cluster
 from cluster_processes import Processes
 
 _NEEDS = {"control_plane": "control_plane", "kwok": "kwok", "node_cluster": "node"}
@@ -109,3 +111,19 @@ def kwok(
     """Fake nodes on the control plane, as many as a module's tests make; then they are gone."""
     with fake_nodes(control_plane, kube_binaries, tmp_path_factory.mktemp("kwok")) as nodes:
         yield nodes
+
+
+@pytest.fixture(scope="session")
+def node_cluster(_given: Cluster | None) -> Iterator[NodeCluster]:
+    """A cluster with a real node, which has our images (``cluster_images.IMAGES``)."""
+    if _given is not None:
+        pytest.skip("The tests that look into the node need one of their own; leave out --kube-context.")
+    with start_node_cluster(binaries()) as started:
+        yield started
+
+
+@pytest.fixture
+def node_namespace(node_cluster: NodeCluster) -> Iterator[str]:
+    """A namespace of the cluster with a node, for one test."""
+    with node_cluster.cluster.namespace() as name:
+        yield name

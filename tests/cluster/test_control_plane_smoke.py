@@ -33,7 +33,7 @@ def test_what_is_stored_is_given_back_and_a_wrong_object_is_refused(control_plan
     assert found is not None
     assert found["data"] == {"level": "1"}
     assert control_plane.get("configmap", "other", namespace) is None
-    with pytest.raises(Refused, match="data.level"):
+    with pytest.raises(Refused, match=r"data\.level"):
         control_plane.apply({**settings, "data": {"level": {"not": "text"}}}, namespace=namespace)
 
 

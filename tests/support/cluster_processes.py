@@ -1,5 +1,6 @@
 """The processes that a cluster consists of: each with a log of its own, and none that outlives the test run."""
 
+import contextlib
 import signal
 import socket
 import subprocess
@@ -15,6 +16,8 @@ __all__ = ["Processes", "free_ports"]
 
 _END_S = 5.0
 """After that a process is killed: an API server whose store is gone never ends by itself."""
+_END_ALL_S = 2.0
+"""The same where everything ends and nothing is kept."""
 
 # Linux tells the process to end when the thread that started it has ended, so a test run that is killed leaves none
 # behind. Done by a process in between that becomes the program.
@@ -61,7 +64,7 @@ class Processes:
         """Its process id."""
         return self._running[name].pid
 
-    def stop(self, name: str, *, after: Callable[[], None] | None = None) -> None:
+    def stop(self, name: str) -> None:
         """End it, by force after five seconds, and wait until it is gone."""
         process = self._running.pop(name)
         process.send_signal(signal.SIGTERM)
@@ -70,8 +73,6 @@ class Processes:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if after is not None:
-            after()
 
     def kill(self, name: str) -> None:
         """End it as a crash would."""
@@ -80,9 +81,17 @@ class Processes:
         process.wait()
 
     def stop_all(self) -> None:
-        """End all that still run, the last that was started first."""
-        for name in reversed(list(self._running)):
-            self.stop(name)
+        """End all that still run; those that are slow to end, by force."""
+        running, self._running = list(self._running.values()), {}
+        for process in reversed(running):
+            process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + _END_ALL_S
+        for process in reversed(running):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(max(0.0, deadline - time.monotonic()))
+        for process in running:
+            process.kill()
+            process.wait()
 
     def log(self, name: str) -> str:
         """All that it wrote, in all its runs."""

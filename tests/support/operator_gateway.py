@@ -101,7 +101,7 @@ class ScriptedGateway:
         self._begin(f"open {wanted['id']}")
         if wanted["model"] in self.unserved:
             raise GatewayRefused(f"The model {wanted['model']!r} is not served here.")
-        if self.rows.get(wanted["id"], {}).get("state") == "ended":
+        if wanted["id"] in self.rows and self.rows[wanted["id"]]["state"] == "ended":
             raise GatewayRefused(f"The program {wanted['id']} was ended; open another one.")
         if wanted["id"] not in self.rows:
             self.put(wanted["id"], tenant=wanted["tenant"], model=wanted["model"])

@@ -6,8 +6,10 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 
 from autellix_operator.apiserver import ApiServer, credentials
-from autellix_operator.cluster import PROGRAM_SESSION, Cluster
+from autellix_operator.cluster import ENGINE_POOL, PROGRAM_SESSION, Cluster
 from autellix_operator.endings import Endings
+from autellix_operator.engines.operating import PoolsWork
+from autellix_operator.engines.reconciling import EnginePools
 from autellix_operator.farewell import leave, release_all
 from autellix_operator.gateways import Gateway, HttpGateway
 from autellix_operator.health import health_app, serving
@@ -24,7 +26,7 @@ from autellix_operator.settings import Settings
 from autellix_operator.status import Rules
 from autellix_operator.watching import Watch
 
-__all__ = ["build", "release", "run"]
+__all__ = ["build", "build_pools", "release", "run"]
 
 _STOP_S = 6.0
 _LEAVE_S = 15.0
@@ -68,6 +70,29 @@ def build(
     )
 
 
+def build_pools(
+    settings: Settings,
+    *,
+    cluster: Cluster,
+    gateway: Gateway,
+    metrics: Metrics,
+    leads: Callable[[], bool],
+    clock: Callable[[], float] = time.monotonic,
+    now: Callable[[], float] = time.time,
+) -> PoolsWork:
+    """All that works on EnginePools. Its writes have a pace of their own, so that many programs do not slow scaling."""
+    ours = LeadersCluster(cluster, leads=leads, pace=Pace(settings.writes_per_s, clock=clock))
+    return PoolsWork(
+        cluster=ours,
+        pools=EnginePools(ours, gateway.pools, now=now, status_interval_s=settings.status_interval_s),
+        metrics=metrics,
+        namespaces=settings.served,
+        poll_interval_s=settings.poll_interval_s,
+        resync_s=settings.resync_s,
+        due=Due(clock=clock),
+    )
+
+
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Work until told to stop, then end within seconds and leave the lease to another replica."""
     metrics = Metrics()
@@ -88,11 +113,18 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             changed=metrics.leading.set,
         )
         operating = build(settings, cluster=cluster, gateway=gateway, metrics=metrics, leads=lambda: leadership.leads)
+        pools = build_pools(settings, cluster=cluster, gateway=gateway, metrics=metrics, leads=lambda: leadership.leads)
+
+        async def work() -> None:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(operating.work())
+                both.create_task(pools.work())
+
         app = health_app(metrics, leads=lambda: leadership.leads)
         await stack.enter_async_context(serving(app, host=settings.health_host, port=settings.health_port))
-        watch = Watch({PROGRAM_SESSION: operating.seen}, namespaces=settings.served)
+        watch = Watch({PROGRAM_SESSION: operating.seen, ENGINE_POOL: pools.seen}, namespaces=settings.served)
         tasks = {
-            asyncio.create_task(leadership.run(operating.work), name="leadership"),
+            asyncio.create_task(leadership.run(work), name="leadership"),
             asyncio.create_task(_watch(watch, operating), name="watch"),
             asyncio.create_task(stop.wait(), name="stop"),
         }

@@ -147,6 +147,7 @@ def test_the_schema_is_of_what_a_file_may_hold() -> None:
         "api_keys",
         "engine_api_key",
         "operator_key",
+        "redis_password",
     }
     assert all(field.get("description") for field in of["properties"].values())
     assert of["properties"]["port"]["maximum"] == 65535

@@ -67,40 +67,39 @@ class EnginePools:
         self._demand = demand
         self._now = now
         self._status_interval_s = status_interval_s
-        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._memories: dict[tuple[str, str], _Memory] = {}
         self._asked_at_s = -math.inf
         self._answer: PoolsJSON | str = ""
         self._asking = asyncio.Lock()
 
-    async def reconcile(self, namespace: str, name: str) -> None:
+    async def reconcile(self, namespace: str, name: str) -> bool:
         """Do one step towards what a pool should be; to be called when it changed, and every few seconds.
 
-        Raises :class:`~autellix_operator.errors.ClusterError` where the API server is away; call it again later.
+        Whether there is such a pool; what was made for one that is gone goes with it, since it owns that.
+        One pool is in one pair of hands at a time; its caller sees to that. Raises
+        :class:`~autellix_operator.errors.ClusterError` where the API server is away; call it again later.
         """
-        async with self._locks.setdefault((namespace, name), asyncio.Lock()):
+        body = await self._cluster.get(ENGINE_POOL, namespace, name)
+        if body is None:
+            self._memories.pop((namespace, name), None)
+            return False
+        pool = Pool(body)
+        if not pool.going:
             try:
-                await self._reconcile(namespace, name)
+                await self._reconcile(pool)
             except (Conflicted, NotThere, NamespaceEnding) as error:
                 _LOG.debug("pool %s/%s changed meanwhile: %s", namespace, name, error)
+        return True
 
-    async def forget(self, namespace: str, name: str) -> None:
-        """The pool is gone, and what was made for it goes with it, since it owns that."""
-        self._memories.pop((namespace, name), None)
-        self._locks.pop((namespace, name), None)
-
-    async def _reconcile(self, namespace: str, name: str) -> None:
-        body = await self._cluster.get(ENGINE_POOL, namespace, name)
-        if body is None or Pool(body).going:
-            return
-        pool = Pool(body)
-        memory = self._memories.get((namespace, name))
+    async def _reconcile(self, pool: Pool) -> None:
+        key = (pool.namespace, pool.name)
+        memory = self._memories.get(key)
         if memory is None or memory.uid != pool.uid:
-            memory = self._memories[namespace, name] = _Memory(pool.uid)
+            memory = self._memories[key] = _Memory(pool.uid)
         known, unknown = await self._known(pool)
-        found = await self._cluster.get(DEPLOYMENT, namespace, pool.children)
+        found = await self._cluster.get(DEPLOYMENT, pool.namespace, pool.children)
         seen = rollout(pool, found)
-        pods = engines(await self._cluster.list(POD, namespace, labels={POOL_LABEL: name}), known)
+        pods = engines(await self._cluster.list(POD, pool.namespace, labels={POOL_LABEL: pool.name}), known)
         now_s = self._now()
         ours = seen is None or seen.ours
         decision = decide(pool, seen if ours else None, pods, known, history=memory.history, now_s=now_s)
@@ -114,7 +113,7 @@ class EnginePools:
         if not ours:
             return
         try:
-            await self._mark(namespace, decision)
+            await self._mark(pool.namespace, decision)
             await self._make(pool, found, decision, memory, now_s)
             memory.refused = ""
         except NamespaceEnding:

@@ -1,0 +1,108 @@
+"""The operator's work on EnginePools while it leads: each is looked at when it changed, and every few seconds."""
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from autellix_operator.cluster import ENGINE_POOL, Cluster
+from autellix_operator.engines.reconciling import EnginePools
+from autellix_operator.errors import ClusterError, OperatorError
+from autellix_operator.metrics import Metrics
+from autellix_operator.pacing import Due, Key
+
+__all__ = ["PoolsWork"]
+
+_LOG = logging.getLogger(__name__)
+_WORKERS = 4
+_LONGEST_PAUSE_S = 30.0
+_LIST_AGAIN_S = 2.0
+
+
+class PoolsWork:
+    """``seen`` hears the watch at any time; ``work`` runs while leading."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        pools: EnginePools,
+        metrics: Metrics,
+        namespaces: tuple[str, ...],
+        poll_interval_s: float,
+        resync_s: float,
+        due: Due | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._pools = pools
+        self._metrics = metrics
+        self._namespaces = namespaces
+        self._poll_interval_s = poll_interval_s
+        self._resync_s = resync_s
+        self._due = due or Due()
+        self._failures: dict[Key, int] = {}
+
+    def seen(self, _change: str, pool: Mapping[str, Any]) -> None:
+        """The watch saw a pool; one that is gone is looked at too, and then no more."""
+        self._due.put((pool["metadata"]["namespace"], pool["metadata"]["name"]), urgent=True)
+
+    async def work(self) -> None:
+        """Until cancelled, or until this replica no longer leads."""
+        await self._listed()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listing())
+            for _ in range(_WORKERS):
+                tasks.create_task(self._worker())
+
+    async def resync(self) -> bool:
+        """Have every pool looked at that is there; whether the API server could be asked."""
+        try:
+            listed = [
+                pool for namespace in self._namespaces for pool in await self._cluster.list(ENGINE_POOL, namespace)
+            ]
+        except ClusterError as error:
+            _LOG.warning("EnginePools cannot be listed: %s", error)
+            return False
+        for pool in listed:
+            self._due.put((pool["metadata"]["namespace"], pool["metadata"]["name"]))
+        return True
+
+    async def next(self) -> None:
+        """Look at the pool that is due, or wait for one; it is due again in a while."""
+        key = await self._due.take()
+        again: float | None = None
+        try:
+            with self._metrics.reconciled.labels(ENGINE_POOL.kind).time():
+                there = await self._pools.reconcile(*key)
+            self._failures.pop(key, None)
+            again = self._poll_interval_s if there else None
+        except OperatorError as error:
+            again = self._failed(key)
+            _LOG.warning("%s/%s is looked at again in %.0f s: %s", *key, again, error)
+        except Exception:  # noqa: BLE001 - one pool must not stop the others
+            again = self._failed(key)
+            _LOG.exception("%s/%s could not be looked at", *key)
+        finally:
+            self._due.done(key)
+        if again is not None:
+            self._due.put(key, in_s=again)
+
+    def _failed(self, key: Key) -> float:
+        self._metrics.failures.labels(ENGINE_POOL.kind).inc()
+        failures = self._failures[key] = self._failures.get(key, 0) + 1
+        return float(min(2.0 ** (failures - 1), _LONGEST_PAUSE_S))
+
+    async def _worker(self) -> None:
+        while True:
+            await self.next()
+
+    async def _listed(self) -> None:
+        while True:
+            if await self.resync():
+                return
+            await asyncio.sleep(_LIST_AGAIN_S)
+
+    async def _listing(self) -> None:
+        while True:
+            await asyncio.sleep(self._resync_s)
+            await self.resync()
