@@ -219,7 +219,7 @@ class ApiServer:
             )
             response = await self._client.call_api(*request, _request_timeout=_TIMEOUT)
             raw = await response.read()  # type: ignore[no-untyped-call]
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, config.ConfigException) as error:
             raise _Busy(
                 f"The API server did not answer {method} {path}: {str(error) or type(error).__name__}."
             ) from error

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, suppress
 
 from autellix_operator.apiserver import ApiServer, credentials
@@ -125,7 +125,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         watch = Watch({PROGRAM_SESSION: operating.seen, ENGINE_POOL: pools.seen}, namespaces=settings.served)
         tasks = {
             asyncio.create_task(leadership.run(work), name="leadership"),
-            asyncio.create_task(_watch(watch, operating), name="watch"),
+            asyncio.create_task(_watch(watch, operating.resync, pools.resync), name="watch"),
             asyncio.create_task(stop.wait(), name="stop"),
         }
         done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -140,9 +140,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             task.result()
 
 
-async def _watch(watch: Watch, operating: Operating) -> None:
-    """Not before the kind is there: kopf finds out what exists once, when it starts."""
-    await operating.listed(_KIND_AGAIN_S)
+async def _watch(watch: Watch, *listed: Callable[[], Awaitable[bool]]) -> None:
+    """Not before every kind can be listed: kopf finds out what exists once, when it starts."""
+    for each in listed:
+        while True:
+            if await each():
+                break
+            await asyncio.sleep(_KIND_AGAIN_S)
     await watch.run()
 
 

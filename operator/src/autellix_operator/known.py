@@ -23,6 +23,7 @@ _LARGEST_PAGE = 5000
 """As gateways have it. What was cut off is older: programs that have an object are asked for one by one."""
 _FORGET_S = 7200.0
 """Programs that nothing happened to for so long are dropped from memory, unless they have an object."""
+_TRIM_EVERY_S = 30.0
 _ASKED_ONE_BY_ONE = 20
 
 
@@ -38,6 +39,7 @@ class Known:
         """The table's clock of that answer; 0 before the first."""
         self._gateway = gateway
         self._heard: dict[str, float] = {}
+        self._trimmed_at = 0.0
 
     async def poll(self) -> set[str]:
         """Ask for what changed; the ids of programs that did. Never raises for the gateways' sake."""
@@ -94,7 +96,10 @@ class Known:
         return changed
 
     def trim(self, shown: Iterable[str]) -> None:
-        """Forget programs without an object that are over, or that nothing happened to for long."""
+        """Forget, now and then, programs without an object that are over, or that nothing happened to for long."""
+        if 0.0 <= self.at - self._trimmed_at < _TRIM_EVERY_S:
+            return
+        self._trimmed_at = self.at
         keep = set(shown)
         for program, row in list(self.programs.items()):
             silent = self.at - last_active(row) >= _FORGET_S

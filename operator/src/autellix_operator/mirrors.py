@@ -52,6 +52,7 @@ class Mirrors:
         self._show, self._hide = {}, set()
         if not self._known.reached:
             return []
+        self._refused &= self._known.programs.keys()
         mirrored = [each for each in self._objects.all() if is_mirrored(each)]
         staying = [each for each in mirrored if not each["metadata"].get("deletionTimestamp")]
         choice = choose(
