@@ -81,7 +81,7 @@ async def test_each_gateway_gives_the_same_answer_for_all_of_them(two: Two) -> N
 
         async def told() -> bool:
             pools = [await two.pool(of) for of in (0, 1)]
-            return pools[0] == pools[1] and pools[0]["active"] == 1 and _calls(pools[0]) == [1, 1] and _waits(pools[0])
+            return pools[0] == pools[1] and pools[0]["active"] == 1 and _calls(pools[0]) == 2 and _waits(pools[0])
 
         await eventually(told, "both gateways tell of both their calls and all waits")
         pool = await two.pool()
@@ -98,7 +98,7 @@ async def test_each_gateway_gives_the_same_answer_for_all_of_them(two: Two) -> N
 
     async def came_back() -> bool:
         pools = [await two.pool(of) for of in (0, 1)]
-        return all(pool["returning"] == 1 and _calls(pool) == [0, 0] for pool in pools)
+        return all(pool["returning"] == 1 and _calls(pool) == 0 for pool in pools)
 
     await eventually(came_back, "the program is between two calls")
 
@@ -108,8 +108,9 @@ async def _held(of: Gateway, headers: dict[str, str]) -> None:
     await of.chat({"hold": 0}, headers=headers)
 
 
-def _calls(pool: dict[str, Any]) -> list[int]:
-    return [engine["calls"] for engine in pool["engines"]]
+def _calls(pool: dict[str, Any]) -> int:
+    """Of both engines: where two gateways placed one each at once is left to chance."""
+    return sum(engine["calls"] for engine in pool["engines"])
 
 
 def _waits(pool: dict[str, Any]) -> bool:
