@@ -42,6 +42,10 @@ test: $(PROJECT) $(ENGINE) $(PEERS) ## Install what is needed and run every test
 test-matrix: $(PROJECT) $(ENGINE) ## The adapter over the scheduler of every version of vLLM that it is for, fetched into a cache
 	UV=$(UV) pytest tests/matrix $(ARGS)
 
+.PHONY: test-cluster
+test-cluster: $(PROJECT) ## The tests on Kubernetes, on a cluster that is built once of pinned sources (ten minutes; Go 1.26)
+	AUTELLIX_TEST_CLUSTER_BUILD=1 pytest tests/cluster $(ARGS)
+
 .PHONY: bench-adapter
 bench-adapter: $(ENGINE) ## The engine adapter against stock vLLM on this machine: latency, cost a step, throughput
 	PYTHONPATH=engine-image/benchmarks .venv-engine/bin/python -m adapter_benchmark $(ARGS)
@@ -128,6 +132,9 @@ LOCAL = $(addprefix --no-emit-package ,autellix-core autellix-gateway autellix-o
 .PHONY: requirements
 requirements: | $(filter .uv/bin/uv,$(UV)) ## Pin the newest versions of everything anew
 	$(COMPILE) --upgrade --group pyproject.toml:dev $(addsuffix /pyproject.toml,$(MEMBERS)) --extra redis $(LOCAL) -o requirements/project.txt
+	$(COMPILE) gateway/pyproject.toml -c requirements/project.txt $(LOCAL) -o requirements/gateway.txt
+	$(COMPILE) operator/pyproject.toml -c requirements/project.txt $(LOCAL) -o requirements/operator.txt
+	$(COMPILE) requirements/engine-sim.in -c requirements/project.txt -o requirements/engine-sim.txt
 	$(COMPILE) --upgrade $(addprefix --no-emit-package ,triton torchvision torchaudio torchcodec) requirements/engine-cpu.in --overrides requirements/engine-cpu-overrides.in -o requirements/engine-cpu.txt
 	$(COMPILE) --upgrade requirements/engine-cuda.in -o requirements/engine-cuda.txt
 	$(COMPILE) --upgrade requirements/peers.in -o requirements/peers.txt

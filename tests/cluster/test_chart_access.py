@@ -7,7 +7,10 @@ import pytest
 import yaml
 from autellix_chart.files import ROOT
 
+from autellix_operator.engines.manifests import deployment, service
+from autellix_operator.engines.pools import Pool
 from chart import Rendered, rendered
+from operator_pools import pool_body
 
 OPERATOR = yaml.safe_load((ROOT / "operator/src/autellix_operator/rbac.yaml").read_text())
 READ = {"get", "list", "watch"}
@@ -97,6 +100,21 @@ def test_engines_are_reached_by_gateways_and_prometheus_alone() -> None:
     assert policy(chart, "engine")["policyTypes"] == ["Ingress"]
     gateway = dict(chart.pods())["Deployment/rel-autellix-gateway"]["metadata"]["labels"]
     assert peers[0]["podSelector"]["matchLabels"].items() <= gateway.items()
+
+
+def test_policy_and_monitor_select_what_the_operator_makes_of_a_pool() -> None:
+    chart = rendered({"metrics": {"serviceMonitor": {"enabled": True}}})
+    body = pool_body()
+    pool = Pool({**body, "metadata": {**body["metadata"], "uid": "u"}})
+    template, made = deployment(pool, replicas=1)["spec"]["template"], service(pool)
+    assert policy(chart, "engine")["podSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    (rule,) = policy(chart, "engine")["ingress"]
+    ports = {port["name"] for each in template["spec"]["containers"] for port in each["ports"]}
+    assert {port["port"] for port in rule["ports"]} <= ports
+    monitor = chart.one("ServiceMonitor", "engine")["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= made["metadata"]["labels"].items()
+    assert set(monitor["podTargetLabels"]) <= set(template["metadata"]["labels"])
+    assert {each["port"] for each in monitor["endpoints"]} <= {port["name"] for port in made["spec"]["ports"]}
 
 
 def test_redis_is_reached_by_this_releases_gateways_alone() -> None:

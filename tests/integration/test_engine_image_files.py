@@ -1,6 +1,5 @@
 """The engine's Dockerfiles: what every image of ours keeps to. Nothing is built here."""
 
-import fnmatch
 import re
 import tomllib
 from pathlib import Path
@@ -9,7 +8,7 @@ import pytest
 
 from autellix_engine import health
 from autellix_engine.variables import arguments
-from dockerfiles import Instruction, environment_of, exec_form, instructions, last, last_stage
+from dockerfiles import Instruction, copied, environment_of, exec_form, ignored, instructions, last, last_stage
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "engine-image").glob("Dockerfile*"))
@@ -18,26 +17,6 @@ FILES = sorted((ROOT / "engine-image").glob("Dockerfile*"))
 @pytest.fixture(params=FILES, ids=lambda path: path.name)
 def dockerfile(request: pytest.FixtureRequest) -> list[Instruction]:
     return instructions(request.param)
-
-
-def copied(given: list[Instruction]) -> list[str]:
-    """What is copied from the build's context."""
-    words = [each.value.split() for each in given if each.name in {"COPY", "ADD"}]
-    return [source for each in words if not each[0].startswith("--from=") for source in each[:-1]]
-
-
-def ignored(path: str) -> bool:
-    """Whether .dockerignore keeps the path from the build: the last line that matches decides."""
-    parents = [path, *(str(parent) for parent in Path(path).parents if str(parent) != ".")]
-    out = False
-    for line in (ROOT / ".dockerignore").read_text().splitlines():
-        if line and not line.startswith("#"):
-            pattern = line.removeprefix("!")
-            anywhere = pattern.startswith("**/")
-            names = [Path(each).name for each in parents] if anywhere else parents
-            if any(fnmatch.fnmatch(name, pattern.removeprefix("**/")) for name in names):
-                out = not line.startswith("!")
-    return out
 
 
 def test_there_is_one_for_gpus_and_one_for_cpus() -> None:

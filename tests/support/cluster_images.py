@@ -11,7 +11,8 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,92 +20,101 @@ import pytest
 from cluster_binaries import Binaries
 from cluster_build import cache, exclusively
 
-__all__ = ["IMAGES", "PAUSE", "build_archive"]
+__all__ = ["IMAGES", "PAUSE", "build_archives"]
 
 _ROOT = Path(__file__).parents[2]
-_DOCKERFILES = {"gateway": "gateway", "operator": "operator", "engine-sim": "bench"}
+_MEMBERS = {"gateway": "gateway", "operator": "operator", "engine-sim": "bench"}
 IMAGES: Mapping[str, str] = {
-    **{name: f"localhost/autellix-{name}:test" for name in _DOCKERFILES},
+    **{name: f"localhost/autellix-{name}:test" for name in _MEMBERS},
     "redis": "localhost/redis:test",
 }
 """What the images are called in the cluster, by what is in them."""
 PAUSE = "localhost/pause:test"
 """The one that holds a pod's namespaces."""
 
-_BASE = "localhost/autellix-test-base"
+_KEPT_S = 86_400.0
+"""An image that was not used for so long is removed when it is built anew."""
 _PACKAGES = "ca-certificates,python3,python3-venv,python3-pip,redis-server"
 _NOT_NEEDED = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists", "var/log")
-_REDIS = f"""FROM {_BASE}
+_PAUSE = "pause"
+_OWN = {
+    "redis": """ARG BASE
+FROM ${BASE}
 USER 10001:0
 EXPOSE 6379
 CMD ["redis-server", "--save", "", "--protected-mode", "no"]
-"""
-_PAUSE = """FROM scratch
+""",
+    _PAUSE: """FROM scratch
 COPY pause /pause
 ENTRYPOINT ["/pause"]
-"""
+""",
+}
+"""The Dockerfiles of what only the tests need."""
 
 
-def build_archive(binaries: Binaries) -> Path:
-    """A tar file with all images, for ``ctr images import``. Fails the test run if one cannot be built."""
+def build_archives(binaries: Binaries) -> list[Path]:
+    """A tar file for each image, for ``ctr images import``. Fails the test run if one cannot be built."""
     pause = binaries.path("pause")
-    key = _digest([*_sources(), pause, Path(__file__)])
-    made = cache() / f"images-{key}.tar"
-    if not made.is_file():
+    made = [_archive(name, [pause] if name == _PAUSE else _sources(name)) for name in (*IMAGES, _PAUSE)]
+    if not all(archive.is_file() for archive in made):
         with exclusively(cache() / "images.lock"):
-            if not made.is_file():
-                _build_all(pause, made)
-    made.touch()
-    for old in sorted(cache().glob("images-*.tar"), key=lambda path: path.stat().st_mtime)[:-2]:
-        old.unlink(missing_ok=True)
+            for name, archive in zip((*IMAGES, _PAUSE), made, strict=True):
+                if not archive.is_file():
+                    _build(name, pause, archive)
+    for archive in made:
+        archive.touch()
     return made
 
 
-def _sources() -> Iterable[Path]:
-    """All that an image of ours is made of."""
-    for member in ("core", *_DOCKERFILES.values()):
-        yield _ROOT / member / "Dockerfile"
-        yield from (path for path in (_ROOT / member / "src").rglob("*") if "__pycache__" not in path.parts)
-    yield from (_ROOT / "requirements").glob("*.txt")
-
-
-def _digest(paths: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(paths):
+def _archive(name: str, sources: Iterable[Path]) -> Path:
+    """Where an image's archive is: named by what it is built of."""
+    digest = hashlib.sha256(repr((_OWN, _base())).encode())
+    for path in sorted(sources):
         if path.is_file():
             digest.update(str(path).removeprefix(str(_ROOT)).encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
+    return cache() / "images" / f"{name}-{digest.hexdigest()[:12]}.tar"
 
 
-def _build_all(pause: Path, made: Path) -> None:
-    base = f"{_BASE}:{hashlib.sha256(repr((_PACKAGES, _NOT_NEEDED, _suite())).encode()).hexdigest()[:12]}"
-    if not _buildah("images", "--quiet", "--filter", f"reference={base}"):
-        _build_base(base)
-    _buildah("tag", base, _BASE)
-    with tempfile.TemporaryDirectory(prefix="images-", dir=cache()) as scratch:
-        context = Path(scratch) / "context"
-        context.mkdir()
-        shutil.copy2(pause, context / "pause")
-        for name, member in _DOCKERFILES.items():
-            _bud(IMAGES[name], _ROOT / member / "Dockerfile", _ROOT)
-        for name, text in ((IMAGES["redis"], _REDIS), (PAUSE, _PAUSE)):
-            (context / "Dockerfile").write_text(text)
-            _bud(name, context / "Dockerfile", context)
+def _sources(name: str) -> Iterator[Path]:
+    """All that an image of ours is made of."""
+    if name in _MEMBERS:
+        yield _ROOT / _MEMBERS[name] / "Dockerfile"
+        yield from (_ROOT / "requirements").glob("*.txt")
+        for member in ("core", _MEMBERS[name]):
+            yield from (path for path in (_ROOT / member / "src").rglob("*") if "__pycache__" not in path.parts)
+
+
+def _build(name: str, pause: Path, archive: Path) -> None:
+    archive.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="image-", dir=cache()) as scratch:
+        if name in _MEMBERS:
+            dockerfile, context = _ROOT / _MEMBERS[name] / "Dockerfile", _ROOT
+        else:
+            context = Path(scratch) / "context"
+            context.mkdir()
+            shutil.copy2(pause, context / "pause")
+            dockerfile = context / "Dockerfile"
+            dockerfile.write_text(_OWN[name])
+        if name != _PAUSE:
+            _build_base()
+        tag = PAUSE if name == _PAUSE else IMAGES[name]
+        _bud(tag, dockerfile, context)
         layout = Path(scratch) / "layout"
-        for name in (*IMAGES.values(), PAUSE):
-            _buildah("push", "--quiet", "--disable-compression", name, f"oci:{layout}:{name}")
+        _buildah("push", "--quiet", tag, f"oci:{layout}:{tag}")
         _name_for_containerd(layout / "index.json")
-        archive = Path(scratch) / "images.tar"
-        with tarfile.open(archive, "w") as tar:
+        with tarfile.open(Path(scratch) / "image.tar", "w") as tar:
             for path in sorted(layout.iterdir()):
                 tar.add(path, path.name)
-        archive.rename(made)
+        for other in archive.parent.glob(f"{name}-{'?' * 12}.tar"):  # another checkout's tests may be about to use it
+            if other.stat().st_mtime < time.time() - _KEPT_S:
+                other.unlink()
+        (Path(scratch) / "image.tar").rename(archive)
 
 
 def _bud(name: str, dockerfile: Path, context: Path) -> None:
     """Build an image as ``docker build`` would, with layers kept for the next time."""
     trusted = "/etc/ssl/certs:/etc/ssl/certs:ro"  # whom this machine trusts when it asks for packages
-    flags = ("--layers", "--pull-never", "--isolation=chroot", f"--volume={trusted}", f"--build-arg=BASE={_BASE}")
+    flags = ("--layers", "--pull-never", "--isolation=chroot", f"--volume={trusted}", f"--build-arg=BASE={_base()}")
     _buildah("bud", "--quiet", *flags, f"--file={dockerfile}", f"--tag={name}", str(context))
 
 
@@ -117,8 +127,11 @@ def _name_for_containerd(index: Path) -> None:
     index.write_text(json.dumps(content))
 
 
-def _build_base(name: str) -> None:
+def _build_base() -> None:
     """Debian's own Python and Redis, from the mirror that this machine installs packages from."""
+    name = _base()
+    if _buildah("images", "--quiet", "--filter", f"reference={name}"):
+        return
     with tempfile.TemporaryDirectory(prefix="base-", dir=cache()) as scratch:
         root = Path(scratch) / "root"
         suite, mirror = _suite()
@@ -128,6 +141,12 @@ def _build_base(name: str) -> None:
         (root / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
         (root / ".dockerignore").write_text("dev\nproc\nsys\nDockerfile\n.dockerignore\n")
         _buildah("bud", "--quiet", "--isolation=chroot", f"--tag={name}", str(root))
+
+
+def _base() -> str:
+    """What the base is called: by what it is made of."""
+    digest = hashlib.sha256(repr((_PACKAGES, _NOT_NEEDED, _suite())).encode()).hexdigest()
+    return f"localhost/autellix-test-base:{digest[:12]}"
 
 
 def _suite() -> tuple[str, str]:

@@ -23,7 +23,6 @@ __all__ = ["CGROUP", "Machine", "machine"]
 
 CGROUP = "autellix-test"
 """The cgroup that everything in it belongs to."""
-_CGROUPS = Path("/sys/fs/cgroup")
 _SYSCTLS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
 """What a kubelet sets for the whole machine."""
 _SHARED_FOLDERS = ("/var/log", "/var/lib/cni")
@@ -73,7 +72,7 @@ def machine(folder: Path, processes: Processes, first: Path) -> Iterator[Machine
     for cgroup in _cgroups():
         cgroup.mkdir(exist_ok=True)
         for name in ("cpuset.cpus", "cpuset.mems"):  # empty in a new cgroup of the first version, and needed
-            if cgroup.parent != _CGROUPS and (cgroup.parent / name).is_file():
+            if (cgroup.parent / name).is_file():
                 (cgroup / name).write_text((cgroup.parent / name).read_text())
     processes.start("machine", *_unshared(folder, first))
     pid = _first_process(processes.pid("machine"), first)
@@ -112,10 +111,8 @@ def _first_process(outer: int, first: Path) -> int:
 
 def _cgroups() -> list[Path]:
     """The cgroup of ours in each hierarchy: one in the second version of cgroups, a dozen in the first."""
-    if (_CGROUPS / "cgroup.controllers").is_file():
-        return [_CGROUPS / CGROUP]
     mounted = (line.split() for line in Path("/proc/mounts").read_text().splitlines())
-    return [Path(fields[1]) / CGROUP for fields in mounted if fields[2] == "cgroup"]
+    return [Path(fields[1]) / CGROUP for fields in mounted if fields[2] in {"cgroup", "cgroup2"}]
 
 
 def _put_back(folder: Path) -> None:

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from cluster_access import Cluster
 from cluster_binaries import Binaries, missing
 from cluster_build import cache, exclusively
 from cluster_control_plane import ControlPlane, Place
-from cluster_images import PAUSE, build_archive
+from cluster_images import PAUSE, build_archives
 from cluster_machine import CGROUP, Machine, machine
 from cluster_processes import Processes, free_ports
 
@@ -99,7 +99,7 @@ def node_cluster(binaries: Binaries) -> Iterator[NodeCluster]:
     Where the machine cannot do it the test is skipped, or fails where CI is set.
     """
     _ask_for_what_it_needs()
-    archive = build_archive(binaries)
+    archives = build_archives(binaries)
     with exclusively(cache() / "node.lock"):
         processes = Processes(cache() / "node-logs")
         with machine(_FOLDER, processes, binaries.path("pause")) as node:
@@ -112,7 +112,7 @@ def node_cluster(binaries: Binaries) -> Iterator[NodeCluster]:
                 reached_with=node.network,
             )
             with plane.running():
-                yield _join(node, plane, archive)
+                yield _join(node, plane, archives)
 
 
 def _ask_for_what_it_needs() -> None:
@@ -141,7 +141,7 @@ def _make_network(node: Machine) -> None:
     node.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
 
 
-def _join(node: Machine, plane: ControlPlane, archive: Path) -> NodeCluster:
+def _join(node: Machine, plane: ControlPlane, archives: Sequence[Path]) -> NodeCluster:
     """Start what makes the small machine a node of this control plane, and wait until it is Ready."""
     binaries, processes = plane.binaries, plane.processes
     socket = node.folder / "c.sock"
@@ -161,7 +161,7 @@ def _join(node: Machine, plane: ControlPlane, archive: Path) -> NodeCluster:
     ):
         (node.folder / name).parent.mkdir(exist_ok=True)
         (node.folder / name).write_text(text)
-    _start_runtime(node, plane, socket, archive)
+    _start_runtime(node, plane, socket, archives)
     processes.start(
         "kube-proxy", binaries.path("kube-proxy"), f"--config={node.folder / 'proxy.json'}", before=node.inside
     )
@@ -188,14 +188,13 @@ def _join(node: Machine, plane: ControlPlane, archive: Path) -> NodeCluster:
     return NodeCluster(cluster, plane, node, processes)
 
 
-def _start_runtime(node: Machine, plane: ControlPlane, socket: Path, archive: Path) -> None:
+def _start_runtime(node: Machine, plane: ControlPlane, socket: Path, archives: Sequence[Path]) -> None:
     """Start containerd with our images.
 
     It keeps them from one run to the next, since unpacking them takes longer than all else. What an earlier run left
     of containers is removed by a first containerd, which runs outside of the machine so that it can be ended.
     """
     processes, store = plane.processes, _store()
-    imported = store / f"{archive.stem}.imported"
     if not any(store.glob("*.imported")):
         shutil.rmtree(store, ignore_errors=True)
 
@@ -211,11 +210,13 @@ def _start_runtime(node: Machine, plane: ControlPlane, socket: Path, archive: Pa
     start(*node.network)
     if left := ctr("containers", "list", "--quiet").split():
         ctr("containers", "delete", *left)
-    if not imported.exists():
-        for earlier in store.glob("*.imported"):
-            earlier.unlink()
-        ctr("images", "import", str(archive))
-        imported.touch()
+    for archive in archives:
+        imported = store / f"{archive.stem}.imported"
+        if not imported.exists():
+            for earlier in store.glob(f"{archive.stem.rpartition('-')[0]}-{'?' * 12}.imported"):
+                earlier.unlink()
+            ctr("images", "import", str(archive))
+            imported.touch()
     processes.stop("containerd")
     for pods in ("sandboxes", "containers"):
         shutil.rmtree(store / "io.containerd.grpc.v1.cri" / pods, ignore_errors=True)

@@ -1,11 +1,23 @@
 """Dockerfiles, read as far as tests ask about them."""
 
+import fnmatch
 import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Instruction", "environment_of", "exec_form", "instructions", "last", "last_stage"]
+__all__ = [
+    "Instruction",
+    "copied",
+    "environment_of",
+    "exec_form",
+    "ignored",
+    "instructions",
+    "last",
+    "last_stage",
+]
+
+_ROOT = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +56,23 @@ def environment_of(given: list[Instruction]) -> dict[str, str]:
     """What the ENV instructions set; values hold no spaces here."""
     pairs = (pair for each in given if each.name == "ENV" for pair in each.value.split())
     return dict(pair.split("=", 1) for pair in pairs)
+
+
+def copied(given: list[Instruction]) -> list[str]:
+    """What is copied from the build's context."""
+    words = [each.value.split() for each in given if each.name in {"COPY", "ADD"}]
+    return [source for each in words if not each[0].startswith("--from=") for source in each[:-1]]
+
+
+def ignored(path: str) -> bool:
+    """Whether .dockerignore keeps the path from the build: the last line that matches decides."""
+    parents = [path, *(str(parent) for parent in Path(path).parents if str(parent) != ".")]
+    out = False
+    for line in (_ROOT / ".dockerignore").read_text().splitlines():
+        if line and not line.startswith("#"):
+            pattern = line.removeprefix("!")
+            anywhere = pattern.startswith("**/")
+            names = [Path(each).name for each in parents] if anywhere else parents
+            if any(fnmatch.fnmatch(name, pattern.removeprefix("**/")) for name in names):
+                out = not line.startswith("!")
+    return out

@@ -5,23 +5,14 @@ import re
 from typing import Any
 
 from autellix_chart.files import CHART
+from prometheus_client import CollectorRegistry
 
 from autellix_engine.counts import DECISION_BOUNDS_S
 from autellix_engine.metrics import EngineMetrics
+from autellix_gateway.demand.gauges import PoolGauges
 from autellix_gateway.metrics import Metrics
 
 DASHBOARD: dict[str, Any] = json.loads((CHART / "dashboards" / "autellix.json").read_text())
-POOLS = {
-    f"autellix_pool_{name}"
-    for name in (
-        "active_programs",
-        "engines_ready",
-        "held_calls",
-        "returning_programs",
-        "wait_seconds",
-        "waiting_calls",
-    )
-}
 VLLM = {"vllm:kv_cache_usage_perc"}
 
 
@@ -42,10 +33,11 @@ def exported() -> set[str]:
     }
     counts["decisions"] = [0] * (len(DECISION_BOUNDS_S) + 1)
     engine._state = {"levels": [{"waiting": 0, "running": 0}], "counts": counts}
-    families = [*Metrics().registry.collect(), *engine.collect()]
-    names = {family.name for family in families}
+    pools = CollectorRegistry()
+    PoolGauges(pools)
+    families = [*Metrics().registry.collect(), *pools.collect(), *engine.collect()]
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum"), "gauge": ("",)}
-    return {f"{each.name}{end}" for each in families for end in suffixes[each.type]} | POOLS | VLLM | names
+    return {f"{each.name}{end}" for each in families for end in suffixes[each.type]} | VLLM
 
 
 def test_every_metric_is_exported() -> None:
