@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from autellix_core import wire
+from autellix_core.pools import POOLS_PATH
 from eventually import eventually
 from gateway_api_server import POOLS, SLICES, ApiServer, a_pool, a_slice, kubeconfig
 from gateway_fixtures import redis_for_gateways
@@ -98,7 +99,13 @@ async def cluster(
         monkeypatch.setenv("KUBECONFIG", str(kubeconfig(tmp_path / "config", url)))
         table = f"cluster-{next(_POOL_NAMES)}"
         running = await stack.enter_async_context(
-            gateway(redis_for_gateways.url, kubernetes_namespace="agents", pool=table, health_interval_s=0.05)
+            gateway(
+                redis_for_gateways.url,
+                kubernetes_namespace="agents",
+                pool=table,
+                health_interval_s=0.05,
+                operator_key="operator",
+            )
         )
         cluster = Cluster(server, running, engines)
 
@@ -270,6 +277,30 @@ async def test_a_draining_engine_serves_only_its_own_programs_long_calls(cluster
     cluster.server.delete(SLICES, "tiny-b")
     await cluster.knows("tiny-a")
     assert (await cluster.gateway.chat()).headers[wire.ENGINE_HEADER] == "tiny-a"
+
+
+async def test_the_operator_is_told_of_the_pool_of_its_held_calls_and_of_what_drains(cluster: Cluster) -> None:
+    async def tells(**fields: Any) -> None:
+        async def told() -> bool:
+            answer = await cluster.gateway.http.get(POOLS_PATH, headers={"authorization": "Bearer operator"})
+            pool: dict[str, Any] = next(iter(answer.json()["pools"]), {})
+            return all(pool.get(name) == value for name, value in fields.items())
+
+        await eventually(told, f"the operator is told {fields}")
+
+    await tells(name="tiny", model="scripted", held=0, active=0, engines=[])
+    session = await cluster.gateway.session(json={"model": "scripted"})
+    call = asyncio.create_task(cluster.long_call(session, script={"wait_s": 0.25}))
+    await tells(held=1, active=1, engines=[])
+    await cluster.start("tiny-a")
+    assert (await call).status_code == 200
+    engine = {"id": "tiny-a", "ready": True, "draining": False, "calls": 0, "programs": 1}
+    engine |= {"slots": 0, "cached_tokens": 14, "wait_seconds": 0.25}
+    await tells(held=0, longest_held_seconds=0.0, active=0, returning=1, engines=[engine])
+    cluster.server.put(POOLS, a_pool(draining=("tiny-a",)))
+    await tells(engines=[engine | {"draining": True}])
+    cluster.condition("tiny-a", ready=False)
+    await tells(engines=[engine | {"draining": True, "ready": False}])
 
 
 async def test_an_engine_that_ends_keeps_its_stream_and_gets_no_new_call(cluster: Cluster) -> None:
