@@ -24,7 +24,7 @@ def place(control_plane: Cluster) -> Iterator[str]:
         yield name
 
 
-def named(cases: tuple[Case, ...]) -> Any:
+def named(cases: tuple[Case, ...]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("case", cases, ids=lambda case: case.name)
 
 

@@ -1,7 +1,7 @@
 """Simulated engines, one that keeps the contract and others that each break it in one way."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -69,6 +69,19 @@ class _NeverPromotes(EngineModel):
 class _IgnoresPolicy(EngineModel):
     def _enter(self, job: Job, now: float) -> Queued:
         return super()._enter(replace(job, headers=replace(job.headers, policy=Policy.ATLAS)), now)
+
+
+class _NewestFirst(EngineModel):
+    """Of the calls that wait at one level, the last to arrive is served first."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        super().__init__(settings, _Stacks(settings.levels))
+
+
+class _Stacks(Queues):
+    @property
+    def waiting(self) -> Iterator[Queued]:
+        return iter(sorted(super().waiting, key=lambda call: (call.level, -call.enqueued_at)))
 
 
 class _PutsSiblingsLast(EngineModel):
@@ -149,6 +162,7 @@ BROKEN = {
     "demotes early": _broken("demotion", model=_DemotesEarly),
     "never promotes": _broken("promotion", model=_NeverPromotes),
     "ignores the policy": _broken("entry-level", "fcfs", model=_IgnoresPolicy),
+    "serves the newest first": _broken("fcfs", model=_NewestFirst),
     "puts siblings last": _broken("siblings", model=_PutsSiblingsLast),
     "drops the wait": _broken("report", "figure-2", model=_DropsWait),
     "counts service twice": _broken("report", "figure-2", model=_CountsServiceTwice),

@@ -29,6 +29,8 @@ __all__ = [
 _SLICES = 12
 """In which a window is remembered: this many looks at most, however often one looks."""
 
+_ROUNDING = 1 + 1e-9
+
 
 @dataclass(frozen=True, slots=True)
 class EngineDemand:
@@ -228,7 +230,8 @@ def _for_calls(policy: ScalingPolicy, demand: Demand, load: float, crowded: floa
     each = min([policy.target_calls, *(engine.slots for engine in demand.engines if engine.slots)])
     engines = math.ceil(load / each)
     if load and crowded < math.inf:
-        engines = max(engines, min(math.floor(load / crowded) + 1, math.ceil(load)))
+        fewest = math.floor(load / crowded * _ROUNDING) + 1  # so that each has fewer than those that waited
+        engines = max(engines, min(fewest, math.ceil(load)))
     return max(engines, 1) if demand.active else engines
 
 

@@ -93,6 +93,33 @@ async def test_a_client_without_our_headers_sees_no_report() -> None:
     assert stream.text.rstrip().endswith("data: [DONE]")
 
 
+async def test_an_answer_is_found_in_the_cache_where_it_begins_the_next_prompt() -> None:
+    """Of 102 bytes and 40 tokens 65 are whole, in four whole blocks, of which the prompt alone has one."""
+    prompt = "q" * 102
+    async with engine() as http:
+        answer = (await completed(http, prompt, max_tokens=40))["choices"][0]["text"]
+        body = {"prompt": f"{prompt}{answer} and more", "max_tokens": 1}
+        next_one = await http.post("/v1/completions", json=body, headers=headers())
+        another = {"prompt": f"{prompt}{answer.swapcase()} and more", "max_tokens": 1}
+        changed = await http.post("/v1/completions", json=another, headers=headers())
+    assert Report.from_json(next_one.headers[REPORT_HEADER]).cached_tokens == 64
+    assert Report.from_json(changed.headers[REPORT_HEADER]).cached_tokens == 16
+
+
+async def test_a_chat_finds_its_past_turns_again() -> None:
+    messages = [{"role": "user", "content": "What is the weather like? " * 4}]
+    cached = []
+    async with engine() as http:
+        for turn in range(3):
+            body = {"messages": messages, "max_tokens": 50, "ignore_eos": True}
+            response = await http.post("/v1/chat/completions", json=body, headers=headers(f"turn {turn}"))
+            answer = response.json()
+            held = answer["usage"]["total_tokens"] - 1  # nobody has computed what follows from the last token
+            cached.append((Report.from_json(response.headers[REPORT_HEADER]).cached_tokens, held // 16 * 16))
+            messages += [answer["choices"][0]["message"], {"role": "user", "content": "And tomorrow?"}]
+    assert [found for found, _ in cached] == [0, *(held for _, held in cached[:-1])]
+
+
 async def test_metrics_have_vllms_names_and_count_what_was_served() -> None:
     async with engine() as http:
         await completed(http, "y" * 400, max_tokens=5)

@@ -98,7 +98,7 @@ def test_prompts_have_their_lengths_and_hold_the_answers_before(api: Api, stream
     assert (b.first_token_s is None) is not streams
     assert (b.level, b.preemptions, b.wait_s) == (0, 0, 0.0)
     assert b.service_s == pytest.approx(9 * STEP_S)
-    assert b.cached_tokens == 64  # the engine knows the earlier call's prompt again
+    assert b.cached_tokens == 80  # the engine knows the earlier call's prompt and answer again
 
 
 def test_the_answer_that_a_call_got_is_in_the_prompts_after_it() -> None:

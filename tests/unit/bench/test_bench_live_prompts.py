@@ -65,7 +65,8 @@ def test_a_chat_gives_past_answers_to_the_assistant() -> None:
 
 def test_a_chat_has_as_many_tokens_with_what_the_engine_puts_around_it() -> None:
     def simulated(messages: list[dict[str, str]]) -> int:
-        return len(tokens_of("".join(f"<{each['role']}>{each['content']}" for each in messages)))
+        turns = "".join(f"<{each['role']}>{each['content']}" for each in messages)
+        return len(tokens_of(f"{turns}<assistant>"))
 
     def tiny(messages: list[dict[str, str]]) -> int:  # its special tokens as one byte each
         turns = "".join(f"S{each['role']}\n{each['content']}E\n" for each in messages)

@@ -157,6 +157,19 @@ def test_an_answers_prompt_is_found_in_the_cache() -> None:
     assert it.reports["same"].cached_tokens == 48  # the last token is always computed, so its block is
 
 
+def test_an_answer_that_another_call_gave_is_still_to_be_given_and_its_blocks_come_free() -> None:
+    it = run(blocks=10)
+    for name in ("first", "again"):
+        it.add(name, prompt=32, output=40, block_keys=tuple("abcd"))
+        it.to_end()
+        assert it.model.blocks.free == 10
+    assert it.reports["again"].cached_tokens == 16
+    assert len(it.tokens["again"]) == 40
+    it.add("next", prompt=80, output=1, block_keys=tuple("abcde"))
+    it.to_end()
+    assert it.reports["next"].cached_tokens == 64
+
+
 def test_calls_that_grow_beyond_memory_lose_their_blocks_from_the_worst_on() -> None:
     it = run(blocks=4, block_tokens=4)
     it.add("better", prompt=4, output=8)

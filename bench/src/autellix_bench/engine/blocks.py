@@ -84,15 +84,16 @@ class Blocks:
                 break
         return found
 
-    def hold(self, owner: str, pieces: tuple[Piece, ...]) -> int:
+    def hold(self, owner: str, pieces: tuple[Piece, ...], *, most: int | None = None) -> int:
         """Hold what is here of these pieces, and return how many blocks that are; the call must hold none yet.
 
-        The pieces are also what the blocks that it takes from now on will hold, see :meth:`keep`.
+        The pieces are also what the blocks that it takes from now on will hold, see :meth:`keep`. ``most``: the full
+        blocks of what it has so far; another call may have left the answer here that this one has still to give.
         """
         holding = self._held[owner] = _Holding(pieces)
         for piece in pieces:
             kept = self._cache.get(piece.key)
-            if kept is None:
+            if kept is None or (most is not None and holding.blocks + kept.blocks > most):
                 break
             self._share(holding, kept)
             holding.blocks += kept.blocks

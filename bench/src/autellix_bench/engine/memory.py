@@ -56,7 +56,8 @@ class Memory:
 
     def enter(self, live: Live) -> None:
         """The call is about to run: hold what is there of it. ``computed`` is what need not be computed."""
-        held = self.blocks.hold(live.job.id, self.pieces(live.job))
+        full = live.tokens // self.blocks.size
+        held = self.blocks.hold(live.job.id, self.pieces(live.job), most=full)
         found = min(held, (live.tokens - 1) // self.blocks.size) * self.blocks.size  # the last token is always computed
         live.computed = max(found, live.swapped)
 

@@ -35,7 +35,7 @@ class Encoding:
 
 ENCODINGS: Mapping[str, Encoding] = {
     "byte": Encoding(token_bytes=1, turn_bytes=19, answer_bytes=2),
-    "simulated": Encoding(token_bytes=4, turn_bytes=6, answer_bytes=11),
+    "simulated": Encoding(token_bytes=4, turn_bytes=17),
     "words": Encoding(token_bytes=5, turn_bytes=40, exact=False),
 }
 """By name: the tiny model's tokenizer and chat template, the simulated engine's, and about any other model's.

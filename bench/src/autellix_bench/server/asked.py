@@ -82,7 +82,8 @@ def _prompt(given: Mapping[str, Any], chat: bool) -> list[Hashable]:
         messages = given.get("messages")
         if not isinstance(messages, list) or not all(isinstance(each, dict) for each in messages):
             raise Refused("messages must be a list of objects.")
-        return tokens_of("".join(f"<{each.get('role')}>{_content(each.get('content'))}" for each in messages))
+        said = "".join(f"<{each.get('role')}>{_content(each.get('content'))}" for each in messages)
+        return tokens_of(f"{said}<assistant>")  # which invites the answer, as chat templates do
     prompt = given.get("prompt")
     if isinstance(prompt, list) and len(prompt) == 1 and not isinstance(prompt[0], int):
         prompt = prompt[0]

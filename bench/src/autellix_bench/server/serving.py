@@ -11,7 +11,7 @@ from autellix_bench.engine import EngineModel, Job, Output, Piece
 from autellix_bench.server.asked import Asked
 from autellix_bench.server.failures import Failures
 from autellix_bench.server.knobs import Knobs
-from autellix_bench.server.words import block_keys
+from autellix_bench.server.words import block_keys, continued
 from autellix_core.wire import CallHeaders
 
 __all__ = ["Serving"]
@@ -54,12 +54,14 @@ class Serving:
     def job(self, asked: Asked, headers: CallHeaders | None) -> Job:
         """The call for the model. One without our headers is a program of its own, under the engine's policy."""
         name = uuid4().hex
+        # The text is known from the start, so also what its blocks will hold: an agent's next prompt begins with it.
+        tokens = continued(asked.tokens, asked.author.text(asked.output_tokens))
         return Job(
             id=name,
             headers=headers or CallHeaders(program=name, call=name, policy=self.knobs.engine.policy),
             prompt_tokens=len(asked.tokens),
             output_tokens=asked.output_tokens,
-            pieces=tuple(map(Piece, block_keys(asked.tokens, self.knobs.engine.block_tokens))),
+            pieces=tuple(map(Piece, block_keys(tokens, self.knobs.engine.block_tokens))),
         )
 
     async def serve(self, job: Job, asked: Asked) -> AsyncGenerator[Output, None]:

@@ -6,7 +6,7 @@ A token is four bytes of text. So an answer's token costs four letters, and a pr
 from collections.abc import Hashable, Sequence
 from hashlib import blake2b
 
-__all__ = ["TOKEN_BYTES", "Author", "Prompt", "block_keys", "tokens_of"]
+__all__ = ["TOKEN_BYTES", "Author", "Prompt", "block_keys", "continued", "tokens_of"]
 
 TOKEN_BYTES = 4
 _ONSETS = "bdfghjklmnprstvz"
@@ -20,7 +20,18 @@ def tokens_of(prompt: Prompt) -> list[Hashable]:
     """A prompt's tokens."""
     if not isinstance(prompt, str):
         return list(prompt)
-    data = prompt.encode()
+    return _by_fours(prompt.encode())
+
+
+def continued(tokens: Sequence[Hashable], text: str) -> list[Hashable]:
+    """The tokens of a prompt and its answer's text, as they are once both come back at the beginning of a prompt."""
+    *before, last = tokens
+    if isinstance(last, bytes):
+        return [*before, *_by_fours(last + text.encode())]
+    return [*tokens, *tokens_of(text)]
+
+
+def _by_fours(data: bytes) -> list[Hashable]:
     return [data[start : start + TOKEN_BYTES] for start in range(0, len(data), TOKEN_BYTES)]
 
 

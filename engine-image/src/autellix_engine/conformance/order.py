@@ -2,12 +2,13 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from autellix_core.levels import Levels
 from autellix_core.priority import Policy
 from autellix_engine.conformance.calls import Call, new_id
 from autellix_engine.conformance.probe import Engine
-from autellix_engine.conformance.scenes import full_batch, shortly
+from autellix_engine.conformance.scenes import full_batch
 from autellix_engine.conformance.verdicts import Failed, Skipped, expect
 
 __all__ = ["fcfs_leaves_order_alone", "figure_2"]
@@ -19,6 +20,8 @@ _FCFS, _AWARE = 18, 12
 _BETWEEN = (_FCFS + _AWARE) / 2
 _LONGEST_QUANTUM_S = 1.0
 _FEWEST_TOKENS = 4
+_IN_TURN = 3
+"""Calls that wait for the one place of which they are to come in turn."""
 _TRIES = 3
 """A machine that stalls for a moment spoils one run of the figure; a wrong order spoils every run."""
 
@@ -157,8 +160,11 @@ def _short_ones_first(run: _Run, slots: int) -> None:
 async def fcfs_leaves_order_alone(engine: Engine) -> str:
     """Under FCFS the order of arrival decides, whatever the program had."""
     apart_s = max(0.02, 2 * engine.overhead_s)
-    async with full_batch(engine, policy=Policy.FCFS) as holders:
-        fresh = [engine.call(shortly(engine), policy=Policy.FCFS) for _ in range(2)]
+    serve_s = 4 * apart_s
+    # One place comes free, and whoever takes it keeps it for longer than calls can cross on their way.
+    outlast_s = 2 * _IN_TURN * serve_s
+    async with full_batch(engine, policy=Policy.FCFS, outlast_s=outlast_s) as holders:
+        fresh = [engine.call(engine.tokens(serve_s), policy=Policy.FCFS) for _ in range(_IN_TURN)]
         async with asyncio.TaskGroup() as group:
             for call in fresh:
                 group.create_task(engine.caller.stream(call))
@@ -169,9 +175,12 @@ async def fcfs_leaves_order_alone(engine: Engine) -> str:
         min(call.first_at for call in fresh) > ended - 2 * engine.token_s,
         "Under fcfs a call that arrived at a full batch was served before one of the batch had ended.",
     )
-    # Places that are free in one step let both begin in it, and their tokens may cross on the way.
-    served_first = fresh[0].first_at <= fresh[1].first_at + apart_s
-    expect(served_first, "Under fcfs the second of two waiting calls was served first.")
+    for number, (earlier, later) in enumerate(pairwise(fresh), start=1):
+        expect(
+            earlier.first_at <= later.first_at + apart_s,
+            f"Under fcfs waiting calls are served in the order of their arrival; number {number + 1} of {_IN_TURN} was "
+            f"served before number {number}.",
+        )
     moved = sum(call.reported.preemptions + call.reported.demotions + call.reported.promotions for call in calls)
     expect(moved == 0, f"Under fcfs no call is preempted, demoted or promoted; {moved} were.")
     expect(

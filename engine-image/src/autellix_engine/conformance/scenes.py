@@ -29,12 +29,24 @@ async def together(engine: Engine, calls: Sequence[Call]) -> None:
 
 @asynccontextmanager
 async def full_batch(
-    engine: Engine, *, policy: Policy = Policy.ATLAS, hold_s: float = 0.0, prompts: Sequence[str] = ()
+    engine: Engine,
+    *,
+    policy: Policy = Policy.ATLAS,
+    hold_s: float = 0.0,
+    outlast_s: float = 0.0,
+    prompts: Sequence[str] = (),
 ) -> AsyncIterator[list[Call]]:
-    """As many calls as the batch holds, all of the last level and all running. Waits for them on leaving."""
-    tokens = max(64, engine.tokens(max(hold_s, engine.hold_s)))
+    """As many calls as the batch holds, all of the last level and all running. Waits for them on leaving.
+
+    ``outlast_s``: how much longer all but the first of them run; meanwhile there is one place.
+    """
+    hold_s = max(hold_s, engine.hold_s)
+    tokens = [max(64, engine.tokens(hold_s + (outlast_s if number else 0.0))) for number in range(engine.slots)]
     named: list[str | None] = [*prompts, *[None] * (engine.slots - len(prompts))]
-    calls = [engine.call(tokens, engine.deep_s, policy=policy, prompt=prompt) for prompt in named]
+    calls = [
+        engine.call(length, engine.deep_s, policy=policy, prompt=prompt)
+        for length, prompt in zip(tokens, named, strict=True)
+    ]
     tasks = [asyncio.create_task(engine.caller.stream(call)) for call in calls]
     try:
         begun = asyncio.create_task(_all_begun(calls))
