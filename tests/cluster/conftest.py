@@ -17,7 +17,7 @@ from cluster_node import NodeCluster
 from cluster_node import node_cluster as start_node_cluster
 from cluster_processes import Processes
 
-_NEEDS = {"control_plane": "control_plane", "kwok": "kwok", "node_cluster": "node"}
+_NEEDS = {"api_alone": "control_plane", "control_plane": "control_plane", "kwok": "kwok", "node_cluster": "node"}
 """Which mark a test gets that uses a fixture: ``-m 'not node'`` leaves out what asks for root."""
 _TEST_S = 300
 
@@ -29,8 +29,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for fixture, mark in _NEEDS.items():
-        config.addinivalue_line("markers", f"{mark}: uses the fixture {fixture}; set by itself")
+    for mark in sorted(set(_NEEDS.values())):
+        config.addinivalue_line("markers", f"{mark}: uses such a fixture; set by itself")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

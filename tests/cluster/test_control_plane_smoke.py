@@ -26,15 +26,16 @@ def deployment(replicas: int, **pod: Any) -> dict[str, Any]:
     }
 
 
-def test_what_is_stored_is_given_back_and_a_wrong_object_is_refused(control_plane: Cluster, namespace: str) -> None:
+def test_what_is_stored_is_given_back_and_a_wrong_object_is_refused(api_alone: Cluster) -> None:
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"level": "1"}}
-    control_plane.apply(settings, namespace=namespace)
-    found = control_plane.get("configmap", "settings", namespace)
-    assert found is not None
-    assert found["data"] == {"level": "1"}
-    assert control_plane.get("configmap", "other", namespace) is None
-    with pytest.raises(Refused, match=r"data\.level"):
-        control_plane.apply({**settings, "data": {"level": {"not": "text"}}}, namespace=namespace)
+    with api_alone.namespace() as namespace:
+        api_alone.apply(settings, namespace=namespace)
+        found = api_alone.get("configmap", "settings", namespace)
+        assert found is not None
+        assert found["data"] == {"level": "1"}
+        assert api_alone.get("configmap", "other", namespace) is None
+        with pytest.raises(Refused, match=r"data\.level"):
+            api_alone.apply({**settings, "data": {"level": {"not": "text"}}}, namespace=namespace)
 
 
 def test_it_is_of_the_version_that_is_pinned(control_plane: Cluster) -> None:
