@@ -68,11 +68,14 @@ def keys(cluster: Cluster, namespace: str) -> dict[str, dict[str, str]]:
 def test_keys_and_volumes_live_through_an_upgrade_and_definitions_through_an_uninstall(
     kinds: Cluster, namespace: str
 ) -> None:
-    def helm(verb: str, *arguments: str) -> None:
+    def helm(verb: str, *arguments: str) -> str:
         chart = () if verb == "uninstall" else (str(CHART),)
-        kinds.helm(verb, "rel", *chart, *arguments, namespace=namespace)
+        return kinds.helm(verb, "rel", *chart, *arguments, namespace=namespace)
 
-    helm("install", *QUIET, "--take-ownership")
+    said = helm("install", *QUIET, "--take-ownership")
+    assert "No pool of engines is defined yet" in said
+    assert f"helm test rel -n {namespace} --logs" in said
+    assert f"http://rel-autellix-gateway.{namespace}.svc:8080/v1" in said
     before = keys(kinds, namespace)
     assert set(before) == {"rel-autellix-keys", "rel-autellix-redis"}
     template = kinds.get("statefulset", "rel-autellix-redis", namespace)

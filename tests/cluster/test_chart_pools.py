@@ -130,3 +130,11 @@ def test_definitions_are_the_operators_and_are_kept(name: str) -> None:
     )
     assert brought["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
     assert brought == own
+
+
+def test_the_pod_of_helm_test_runs_the_script_as_it_is() -> None:
+    (pod,) = rendered().kind("Pod")
+    (container,) = pod["spec"]["containers"]
+    assert container["command"] == ["python3", "-c"]
+    assert container["args"] == [(CHART / "files" / "program.py").read_text()]
+    assert "$(" not in container["args"][0], "Kubernetes would put a variable's value there"
