@@ -136,7 +136,7 @@ class Engines:
             self._put(known, up=False, failures=_FAILURES_UNTIL_DOWN)
 
     async def is_leaving(self, engine: Engine) -> bool:
-        """Whether an engine that answered with an error did so because it ends: it takes no calls any more, or is away."""
+        """Whether an engine whose answer was an error is ending: it takes no calls any more, or is away."""
         if (now := self._engines.get(engine.id)) is None or now.url != engine.url or not now.accepts:
             return True
         try:
