@@ -168,11 +168,15 @@ def test_what_stays_after_uninstalling_is_what_the_documentation_says(release: R
     release.helm("uninstall", "--wait", "--timeout=90s")
     cluster = release.node.cluster
     kinds = (
-        "deployment,statefulset,replicaset,service,poddisruptionbudget,networkpolicy,job,role,rolebinding,"
-        "programsession,enginepool"
+        "deployment,statefulset,replicaset,service,poddisruptionbudget,networkpolicy,job,role,rolebinding,pod,secret,"
+        "configmap,serviceaccount,persistentvolumeclaim,programsession,enginepool"
     )
-    mine = "app.kubernetes.io/name=autellix"
-    cluster.until("nothing was left", lambda: not release.objects(f"{kinds},pod", mine), within_s=90)
+
+    def left() -> set[tuple[str, str]]:
+        mine = release.objects(kinds, "app.kubernetes.io/name=autellix")
+        return {(each["kind"], each["metadata"]["name"]) for each in mine}
+
+    cluster.until("what is not documented to stay was gone", lambda: left() == {("Pod", "autellix-test")}, within_s=90)
     assert {each["metadata"]["name"] for each in cluster.objects("customresourcedefinition")} >= {
         "enginepools.autellix.dev",
         "programsessions.autellix.dev",
