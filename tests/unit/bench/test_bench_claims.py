@@ -60,6 +60,19 @@ def test_throughput_over_fcfs_on_mixed(capacity: float, verdict: Verdict) -> Non
     assert finding.verdict is verdict
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (1.0002, 1.0004, Verdict.UNCLEAR),
+        (0.991, 0.997, Verdict.UNCLEAR),
+        (1.006, 1.02, Verdict.SMALLER),
+        (0.97, 0.99, Verdict.DIFFERS),
+    ],
+)
+def test_a_ratio_that_is_printed_as_one_tells_nothing_apart(low: float, high: float, verdict: Verdict) -> None:
+    assert findings.judged(Interval((low + high) / 2, low, high, seeds=5), paper=2.0) is verdict
+
+
 def test_one_seed_is_no_evidence() -> None:
     points = [point for point in swept({"atlas": 5.0, "vllm-opt": 1.0}) if point.seed == 0]
     finding = found(points, "throughput.mixed.vllm-opt")

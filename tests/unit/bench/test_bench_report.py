@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +19,9 @@ from autellix_bench import report
 from autellix_bench.report import lanes, latencies, systems
 from autellix_bench.report.drawing import DARK, Plot, Theme, png
 from autellix_bench.report.html import element
-from autellix_bench.report.sections import live, timeline
+from autellix_bench.report.sections import live, optimum, throughput, timeline
 from autellix_bench.timeline import Stretch
-from bench_points import a_point, a_run, every_experiment
+from bench_points import a_point, a_run, curve, every_experiment
 
 HOSTILE = "<script>alert('&')</script>"
 PICTURES = (
@@ -188,6 +189,34 @@ def test_nothing_finite_is_a_picture_all_the_same() -> None:
     section = live.section(points)
     assert section is not None
     assert png(section.plots[0], DARK).startswith(b"\x89PNG")
+
+
+def test_the_gap_at_a_single_rate_is_a_picture_of_rows() -> None:
+    latencies_s = {"vllm-opt": 0.4, "mlfq": 0.3, "atlas": 0.2, "srpt": 0.1}
+    section = optimum.section([a_point(experiment="optimum", system=one, mean_s=s) for one, s in latencies_s.items()])
+    assert section is not None
+    assert "1 programs/s" in section.plots[0].caption
+    (latency, closed) = section.plots[0].draw(DARK).axes
+    names = [systems.look(one).name for one in latencies_s]
+    assert [label.get_text() for label in latency.get_yticklabels()] == names
+    shares = [float(np.asarray(line.get_xdata())[0]) for line in closed.lines if line.get_marker() in ("^", "o")]
+    assert shares == pytest.approx([1 / 3, 2 / 3])
+
+
+def test_a_system_that_is_ahead_of_ours_everywhere_has_a_bar_and_the_optimum_a_row() -> None:
+    capacities = {"atlas": 1.0, "continuum": 9.0, "srpt": 9.5}
+    points = [
+        a_point(system=system, seed=seed, rate=0.1 * step, mean_s=curve(capacity, 0.1 * step))
+        for system, capacity in capacities.items()
+        for seed in range(3)
+        for step in range(1, 12)
+    ]
+    section = throughput.section(points)
+    assert section is not None
+    (panel,) = section.plots[0].draw(DARK).axes
+    assert [label.get_text() for label in panel.get_yticklabels()] == ["Continuum-like"]
+    assert any(text.get_text().startswith("≤ ") for text in panel.texts)
+    assert [row[0] for row in section.tables[0].rows] == ["Continuum-like", "SRPT, knows the future"]
 
 
 def test_a_stretch_of_no_length_is_a_picture_all_the_same() -> None:

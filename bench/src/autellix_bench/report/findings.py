@@ -41,7 +41,8 @@ class Verdict(StrEnum):
 RULES = (
     "“As in the paper”: the 95% interval over seeds lies above 1 and reaches the paper's figure. “Same direction, "
     "smaller”: it lies above 1 but does not reach it. “Not told apart”: it holds 1, two intervals to compare overlap, "
-    "or there is one seed only. “Differs”: it lies below 1, or what the paper says is not so."
+    "or there is one seed only. “Differs”: it lies below 1, or what the paper says is not so. Where an interval lies "
+    "is judged by the two decimals that are printed."
 )
 
 
@@ -79,7 +80,7 @@ def highest_gain(
 
 def judged(ratio: Interval, paper: float, bound: Bound = Bound.EXACT) -> Verdict:
     """By :data:`RULES`. A lower bound counts as what it is at least."""
-    if ratio.low is None or ratio.high is None or ratio.low <= 1.0 <= ratio.high:
+    if ratio.low is None or ratio.high is None or round(ratio.low, 2) <= 1.0 <= round(ratio.high, 2):
         return Verdict.UNCLEAR
     if ratio.high < 1.0:
         return Verdict.DIFFERS

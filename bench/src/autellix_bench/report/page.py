@@ -73,7 +73,7 @@ class _Said:
         place = self.places.get(claim.id)
         says = element("a", claim.says, href=f"#{place}") if linked and place else claim.says
         if finding is None:
-            verdict, ours = element("span", NOT_MEASURED, class_="verdict missing"), "There are no points for it."
+            verdict, ours = element("span", NOT_MEASURED, class_="verdict missing"), "No points answer it."
         else:
             kind = finding.verdict.name.lower()
             verdict, ours = element("span", finding.verdict.value, class_=f"verdict {kind}"), finding.text

@@ -21,7 +21,8 @@ __all__ = ["LONGEST_WAIT", "section"]
 LONGEST_WAIT = "longest_wait_s"
 """The parameter of a point that holds the longest that any call waited, where it was counted."""
 
-_TAILS: dict[str, Callable[[Point], float]] = {
+_MEASURES: dict[str, Callable[[Point], float]] = {
+    "Mean (s a token)": lambda point: point.mean_s,
     "P99 (s a token)": lambda point: point.p99_s,
     "Worst program (s a token)": lambda point: point.worst_s,
     "Longest wait of a call (s)": lambda point: float(point.params.get(LONGEST_WAIT, math.nan)),
@@ -42,9 +43,8 @@ def section(points: Sequence[Point]) -> Section | None:
             Plot(
                 name=f"fairness-{load.slug}",
                 draw=partial(_panels, points=group),
-                alt=f"Tail latency against mean latency, a point a beta: {load.title}",
-                caption=f"{load.title}. Mean over seeds; lower left is better. The numbers are beta, a marker "
-                "without one is a system that has none.",
+                alt=f"Mean and tail latency and the longest wait, by beta: {load.title}",
+                caption=f"{load.title}. Mean over seeds; lower is better. No markers: a system without beta.",
             )
             for load, group in loads.items()
         ),
@@ -53,29 +53,37 @@ def section(points: Sequence[Point]) -> Section | None:
 
 
 def _panels(theme: Theme, *, points: list[Point]) -> Figure:
-    shown = {name: of_point for name, of_point in _TAILS.items() if any(not math.isnan(of_point(p)) for p in points)}
-    drawn, panels = figure(len(shown), height=3.4)
-    grouped = by_system(points)
+    shown = {name: of_point for name, of_point in _MEASURES.items() if any(not math.isnan(of_point(p)) for p in points)}
+    drawn, panels = figure(len(shown), height=2.8)
+    grouped = {system: _by_beta(group) for system, group in by_system(points).items()}
+    betas = [beta for beta in _by_beta(points) if beta]
     for panel, (name, of_point) in zip(panels, shown.items(), strict=True):
         for system in ordered(grouped):
-            _trade(panel, theme, system, _by_beta(grouped[system]), of_point)
+            _means(panel, theme, system, grouped[system], betas, of_point)
+        panel.set_xticks(range(len(betas)), betas)
         panel.set_title(name)
-        panel.set_xlabel("mean (s a token)")
-        panel.margins(0.14)
+        panel.set_xlabel("beta")
+        panel.set_ylim(0, 1.1 * panel.dataLim.ymax)
     legend(drawn, panels)
     return drawn
 
 
-def _trade(
-    panel: Axes, theme: Theme, system: str, by_beta: dict[str, list[Point]], of_point: Callable[[Point], float]
+def _means(
+    panel: Axes,
+    theme: Theme,
+    system: str,
+    by_beta: dict[str, list[Point]],
+    betas: list[str],
+    of_point: Callable[[Point], float],
 ) -> None:
-    seen = look(system)
-    x = [fmean(point.mean_s for point in group) for group in by_beta.values()]
-    y = [fmean(of_point(point) for point in group) for group in by_beta.values()]
-    panel.plot(x, y, color=theme.colour(system), linestyle=seen.dash, marker=seen.marker, label=seen.name)
-    for beta, *at in zip(by_beta, x, y, strict=True):
-        if beta:
-            panel.annotate(beta, (at[0], at[1]), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    """A marker a beta; a system that has none is a line across all of them."""
+    seen, colour = look(system), theme.colour(system)
+    means = {beta: fmean(of_point(point) for point in group) for beta, group in by_beta.items()}
+    if "" in means:
+        panel.axhline(means.pop(""), color=colour, linestyle=seen.dash, label=None if means else seen.name)
+    if means:
+        x = [betas.index(beta) for beta in means]
+        panel.plot(x, list(means.values()), color=colour, linestyle=seen.dash, marker=seen.marker, label=seen.name)
 
 
 def _by_beta(points: list[Point]) -> dict[str, list[Point]]:
@@ -95,8 +103,7 @@ def _table(title: str, points: list[Point]) -> Table:
     grouped = by_system(points)
     for system in ordered(grouped):
         for beta, group in _by_beta(grouped[system]).items():
-            values = [fmean(point.mean_s for point in group)]
-            values += [fmean(of_point(point) for point in group) for of_point in _TAILS.values()]
+            values = [fmean(of_point(point) for point in group) for of_point in _MEASURES.values()]
             cells = ("-" if math.isnan(value) else f"{value:.3g}" for value in values)
             rows.append((look(system).name, beta or "-", *cells))
-    return Table(f"Means over seeds: {title}", ("System", "beta", "Mean (s a token)", *_TAILS), tuple(rows))
+    return Table(f"Means over seeds: {title}", ("System", "beta", *_MEASURES), tuple(rows))

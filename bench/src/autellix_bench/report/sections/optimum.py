@@ -8,14 +8,14 @@ from functools import partial
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from autellix_bench.curves import Regret, regrets
+from autellix_bench.curves import Regret, regrets, spread
 from autellix_bench.curves.regrets import SMALLEST_GAP
 from autellix_bench.points import Point
 from autellix_bench.report.checks import fcfs_of
 from autellix_bench.report.content import Section, Table, cell
 from autellix_bench.report.drawing import Plot, Theme, figure, legend, line, logarithmic
 from autellix_bench.report.latencies import read_off
-from autellix_bench.report.settings import Setting, by_setting, by_system, of, slugs
+from autellix_bench.report.settings import Setting, by_rate, by_setting, by_system, of, slugs
 from autellix_bench.report.systems import look, ordered
 
 __all__ = ["section"]
@@ -40,9 +40,10 @@ def section(points: Sequence[Point]) -> Section | None:
         plots=tuple(
             Plot(
                 name=f"optimum-{names[setting]}",
-                draw=partial(_panels, points=group, found=found[setting]),
-                alt=f"Mean latency, and the closed share of the gap to SRPT, against arrival rate: {setting.title}",
-                caption=f"{setting.title}. Band: lowest to highest seed; whisker: 95% interval over seeds. "
+                draw=partial(_panels if len(by_rate(group)) > 1 else _rows, points=group, found=found[setting]),
+                alt=f"Mean latency of each policy, and the share that it closes of the gap to SRPT: {setting.title}",
+                caption=f"{setting.title}{_only_rate(group)}. Marker: median seed, and the share; band: lowest "
+                "to highest seed; whisker: 95% interval over seeds. "
                 f"Shares below {_SHOWN_DOWN_TO:.0%} are in the table only.",
                 claims=("optimum",) if setting == last else (),
             )
@@ -69,6 +70,45 @@ def _panels(theme: Theme, *, points: list[Point], found: list[Regret]) -> Figure
         panel.set_xlabel("programs arriving a second")
     legend(drawn, [latency])
     return drawn
+
+
+def _rows(theme: Theme, *, points: list[Point], found: list[Regret]) -> Figure:
+    """At one rate there is nothing to draw a line through: a row a system."""
+    systems = ordered(point.system for point in points)
+    drawn, (latency, closed) = figure(2, height=1.2 + 0.28 * len(systems), sharey=True)
+    grouped, shares = by_system(points), {one.system: one.closed for one in found}
+    for place, system in enumerate(systems):
+        seen, colour = look(system), theme.colour(system)
+        _, runs = read_off(grouped[system], "Mean")
+        for own in map(spread, runs):
+            latency.plot([own.low, own.high], [place, place], color=colour, linewidth=3, alpha=0.5)
+            latency.plot(own.median, place, marker=seen.marker, markersize=8, color=colour)
+        if (share := shares.get(system)) and share.value >= _SHOWN_DOWN_TO:
+            whisker = 0.0 if share.high is None else share.high - share.value
+            closed.errorbar(
+                share.value,
+                place,
+                xerr=whisker,
+                color=colour,
+                marker=seen.marker,
+                markersize=7,
+                linewidth=1.6,
+                capsize=3,
+            )
+    logarithmic(latency, "x")
+    latency.set_title("Mean program token latency (s a token)")
+    for level in (0.0, 1.0):
+        closed.axvline(level, color=theme.faint, linewidth=1)
+    closed.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    closed.set_title("Closed share of the gap: FCFS 0%, SRPT 100%")
+    latency.set_yticks(range(len(systems)), [look(system).name for system in systems])
+    latency.invert_yaxis()
+    return drawn
+
+
+def _only_rate(points: list[Point]) -> str:
+    rates = list(by_rate(points))
+    return f", {rates[0]:g} programs/s" if len(rates) == 1 else ""
 
 
 def _closed(panel: Axes, theme: Theme, found: list[Regret]) -> None:

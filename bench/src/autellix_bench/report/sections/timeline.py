@@ -83,18 +83,19 @@ def _gantt(
 
 
 def _bars(panel: Axes, theme: Theme, placed: list[tuple[int, Stretch]], colour: Colour) -> None:
+    edge = min(0.5, 8.0 / (1 + max(lane for lane, _ in placed)))
     bars = [Rectangle((one.began_s, lane + 0.08), one.ended_s - one.began_s, 0.84) for lane, one in placed]
     shades = [colour(one) for _, one in placed]
-    panel.add_collection(PatchCollection(bars, facecolor=shades, edgecolor=theme.paper, linewidth=0.5))
+    panel.add_collection(PatchCollection(bars, facecolor=shades, edgecolor=theme.paper, linewidth=edge))
 
 
 def _by_level(theme: Theme, shown: list[Stretch]) -> tuple[Colour, dict[str, str]]:
     levels = sorted({one.level for one in shown})
     scale = colormaps["cividis"]
-    deepest = max(1, levels[-1])
+    last = max(1, len(levels) - 1)
     shades = {}
-    for level in levels:
-        red, green, blue, _ = scale(0.95 - 0.65 * level / deepest)
+    for place, level in enumerate(levels):
+        red, green, blue, _ = scale(0.95 - 0.85 * place / last)
         shades[level] = f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
     return lambda one: shades[one.level], {f"level {level}": shade for level, shade in shades.items()}
 
