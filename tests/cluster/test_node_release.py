@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,7 @@ def test_an_agents_job_runs_with_its_session_and_kubectl_shows_it(release: Relea
 def test_a_pool_grows_with_its_load_and_shrinks_without_failing_a_call(release: Release) -> None:
     with release.load("rush", "--programs=12", "--at-once=12", "--calls=8", "--tokens=60", "--streams") as rush:
         release.until_engines(3)
+        release.node.cluster.until("a program was shown at work", lambda: _at_work(release))
         assert not rush.ended().lost
     with release.load(
         "trickle", "--programs=3", "--at-once=3", "--calls=400", "--tokens=60", "--streams", "--until=/tmp/enough"
@@ -138,6 +140,29 @@ def test_redis_killed_is_not_noticed_and_no_service_is_lost_or_doubled(release: 
     _converges(release, load.programs)
 
 
+def test_gateways_serve_on_while_nobody_reaches_the_api(release: Release) -> None:
+    with release.load("headless", "--programs=6", "--at-once=6", "--calls=20", "--tokens=60", "--streams") as job:
+        job.until_under_way()
+        with release.node.plane.api_server_away():
+            time.sleep(5.0)
+        load = job.ended()
+    assert (load.lost, load.broken, load.refused) == ([], 0, {})
+    _converges(release, load.programs)
+
+
+def test_a_pool_goes_to_sleep_and_a_held_call_wakes_it(release: Release) -> None:
+    release.scale(minReplicas=0, idleSeconds=2, stabilizationSeconds=2)
+    release.until_engines(0, within_s=120)
+    token, session = _opened(release)
+    assert _call(release, token) > 0
+    assert release.pods("engine")
+    [program] = settled(release, [session]).values()
+    assert program["calls"] == 1
+    assert program["wait_seconds"] > 0, "it waited for the engine"
+    release.scale(minReplicas=2)
+    release.until_engines(2)
+
+
 def test_an_upgrade_keeps_sessions(release: Release, tmp_path: Path) -> None:
     newer = tmp_path / "autellix"
     shutil.copytree(CHART, newer)
@@ -197,6 +222,13 @@ def _about(event: dict[str, Any]) -> str:
 def _enough(release: Release, load: str) -> None:
     [pod] = [each["metadata"]["name"] for each in release.objects("pod", f"load={load}")]
     release.node.cluster.kubectl("exec", pod, "--", "touch", "/tmp/enough", namespace=release.namespace)
+
+
+def _at_work(release: Release) -> bool:
+    shown = [session.get("status", {}) for session in release.objects("programsession")]
+    return any(
+        status.get("phase") == "Active" and status["activeCalls"] and status["serviceSeconds"] > 0 for status in shown
+    )
 
 
 def _accounted(release: Release, programs: list[dict[str, Any]], *, exactly: bool) -> None:

@@ -33,7 +33,13 @@ VALUES: dict[str, Any] = {
         "replicas": 2,
         "image": _TAG,
         "resources": _SMALL,
-        "settings": {"lease_s": 6.0, "drain_delay_s": 2.0, "shutdown_s": 20.0, "health_interval_s": 0.5},
+        "settings": {
+            "lease_s": 6.0,
+            "drain_delay_s": 2.0,
+            "shutdown_s": 20.0,
+            "health_interval_s": 0.5,
+            "returning_within_s": 5.0,
+        },
     },
     "operator": {
         "image": _TAG,
@@ -57,7 +63,7 @@ VALUES: dict[str, Any] = {
                 "maxReplicas": 3,
                 "targetCalls": 4,
                 "stabilizationSeconds": 15,
-                "drainSeconds": 30,
+                "drainSeconds": 10,
             },
         }
     },
@@ -136,6 +142,13 @@ class Release:
                 len(self.pods("engine")) == count and self.pool().get("status", {}).get("readyReplicas", 0) == count
             ),
             within_s=within_s,
+        )
+
+    def scale(self, **scaling: Any) -> None:
+        """Change the pool's ``spec.scaling``."""
+        patch = json.dumps({"spec": {"scaling": scaling}})
+        self.node.cluster.kubectl(
+            "patch", "enginepool", POOL, "--type=merge", f"--patch={patch}", namespace=self.namespace
         )
 
     @contextmanager

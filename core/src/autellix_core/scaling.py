@@ -28,6 +28,8 @@ __all__ = [
 
 _SLICES = 12
 """In which a window is remembered: this many looks at most, however often one looks."""
+_BETWEEN_LOOKS_S = 10.0
+"""So long after the last look one still knows what was in between, however short a window is."""
 
 _ROUNDING = 1 + 1e-9
 
@@ -194,7 +196,7 @@ def desired(
     wait_s = waits_s / len(taking) if taking else 0.0
     load = demand.calls + policy.returning_share * demand.returning
     looks = tuple(look for look in history.looks if now_s - policy.stabilization_s < look.to_s <= now_s)
-    since_s = history.since_s if looks else now_s
+    since_s = history.since_s if _seen_lately(history, now_s, policy.stabilization_s) else now_s
     here = load / len(taking) if taking else 0.0
     crowded = _crowded(policy, history.crowded, here, max([here, *(look.load for look in looks)]), wait_s, load)
 
@@ -256,9 +258,13 @@ def _remembered(looks: tuple[Look, ...], look: Look, slice_s: float) -> tuple[Lo
 def _idle_since_s(policy: ScalingPolicy, demand: Demand, history: History, now_s: float) -> float:
     if demand.calls or demand.active or demand.returning:
         return math.inf
-    last_s = history.looks[-1].to_s if history.looks else -math.inf
-    unseen_s = now_s - last_s
-    return min(history.idle_since_s, now_s) if 0 <= unseen_s <= policy.idle_s / 2 else now_s
+    return min(history.idle_since_s, now_s) if _seen_lately(history, now_s, policy.idle_s / 2) else now_s
+
+
+def _seen_lately(history: History, now_s: float, within_s: float) -> bool:
+    """Whether the last look was not long ago: what nobody saw may have been anything. A short bound is stretched to
+    what whoever looks may take between two looks."""
+    return bool(history.looks) and 0 <= now_s - history.looks[-1].to_s <= max(within_s, _BETWEEN_LOOKS_S)
 
 
 def _reason(policy: ScalingPolicy, current: int, engines: int, needed: int, *, waits: bool) -> ScalingReason:

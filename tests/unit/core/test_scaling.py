@@ -360,3 +360,14 @@ def test_where_waits_follow_from_the_engines_it_converges_too(
     assert len(set(counts[-150:])) == 1, counts
     one_a_call = calls + math.ceil(policy.returning_share * returning)
     assert counts[-1] >= min(policy.max_engines, one_a_call) or waits[-1] <= policy.target_wait_s
+
+
+def test_windows_shorter_than_the_time_between_looks_end_too() -> None:
+    policy = ScalingPolicy(min_engines=0, max_engines=3, target_calls=4, stabilization_s=1.0, idle_s=2.0)
+    history, current, seen = History(), 2, []
+    for look in range(4):
+        demand = Demand(tuple(EngineDemand(EngineId(f"e{number}"), slots=4) for number in range(current)))
+        told, history = desired(policy, demand, current=current, history=history, now_s=3.0 * look)
+        current = told.engines
+        seen.append(current)
+    assert seen == [2, 0, 0, 0]
