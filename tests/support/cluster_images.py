@@ -23,7 +23,8 @@ from cluster_build import cache, exclusively
 __all__ = ["IMAGES", "PAUSE", "build_archives"]
 
 _ROOT = Path(__file__).parents[2]
-_MEMBERS = {"gateway": "gateway", "operator": "operator", "engine-sim": "bench"}
+_MEMBERS = {"gateway": ("gateway",), "operator": ("operator",), "engine-sim": ("bench", "engine-image")}
+"""Whose code is in an image, besides the core's; the first has the Dockerfile."""
 IMAGES: Mapping[str, str] = {
     **{name: f"localhost/autellix-{name}:test" for name in _MEMBERS},
     "redis": "localhost/redis:test",
@@ -78,9 +79,9 @@ def _archive(name: str, sources: Iterable[Path]) -> Path:
 def _sources(name: str) -> Iterator[Path]:
     """All that an image of ours is made of."""
     if name in _MEMBERS:
-        yield _ROOT / _MEMBERS[name] / "Dockerfile"
+        yield _ROOT / _MEMBERS[name][0] / "Dockerfile"
         yield from (_ROOT / "requirements").glob("*.txt")
-        for member in ("core", _MEMBERS[name]):
+        for member in ("core", *_MEMBERS[name]):
             yield from (path for path in (_ROOT / member / "src").rglob("*") if "__pycache__" not in path.parts)
 
 
@@ -88,7 +89,7 @@ def _build(name: str, pause: Path, archive: Path) -> None:
     archive.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="image-", dir=cache()) as scratch:
         if name in _MEMBERS:
-            dockerfile, context = _ROOT / _MEMBERS[name] / "Dockerfile", _ROOT
+            dockerfile, context = _ROOT / _MEMBERS[name][0] / "Dockerfile", _ROOT
         else:
             context = Path(scratch) / "context"
             context.mkdir()

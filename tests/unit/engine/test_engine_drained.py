@@ -1,18 +1,14 @@
-"""A pod's end waits for the calls in its engine, and not for ever: of an engine with vLLM and of a simulated one."""
+"""A pod's end waits for the calls in its engine, and not for ever."""
 
 import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from types import ModuleType
 
 import pytest
 
-import autellix_bench.drained
-import autellix_engine.drained
-
-pytestmark = pytest.mark.parametrize("drained", [autellix_engine.drained, autellix_bench.drained], ids=["vllm", "sim"])
+from autellix_engine import drained
 
 
 class Time:
@@ -28,7 +24,7 @@ class Time:
         self.now_s += seconds
 
 
-def waited(drained: ModuleType, counts: Sequence[int | None], *, within_s: float = 60.0) -> tuple[bool, float]:
+def waited(counts: Sequence[int | None], *, within_s: float = 60.0) -> tuple[bool, float]:
     """What it says, and when; the last count stays."""
     time, left = Time(), list(counts)
     done: bool = drained.wait(
@@ -41,20 +37,20 @@ def waited(drained: ModuleType, counts: Sequence[int | None], *, within_s: float
     return done, time.now_s
 
 
-def test_an_empty_engine_is_waited_for_as_long_as_gateways_take_to_hear(drained: ModuleType) -> None:
-    assert waited(drained, [0]) == (True, 2.0)
+def test_an_empty_engine_is_waited_for_as_long_as_gateways_take_to_hear() -> None:
+    assert waited([0]) == (True, 2.0)
 
 
-def test_a_call_that_comes_meanwhile_is_waited_for_too(drained: ModuleType) -> None:
-    assert waited(drained, [0, 0, 1, 1, 0]) == (True, 3.5)
+def test_a_call_that_comes_meanwhile_is_waited_for_too() -> None:
+    assert waited([0, 0, 1, 1, 0]) == (True, 3.5)
 
 
-def test_an_engine_that_does_not_say_may_have_calls(drained: ModuleType) -> None:
-    assert waited(drained, [None, None, 0]) == (True, 2.5)
+def test_an_engine_that_does_not_say_may_have_calls() -> None:
+    assert waited([None, None, 0]) == (True, 2.5)
 
 
-def test_it_ends_when_the_time_is_over(drained: ModuleType) -> None:
-    assert waited(drained, [3], within_s=10.0) == (False, 10.0)
+def test_it_ends_when_the_time_is_over() -> None:
+    assert waited([3], within_s=10.0) == (False, 10.0)
 
 
 @contextmanager
@@ -91,24 +87,20 @@ def engine(status: int, body: object) -> Iterator[str]:
         (503, {}, None),
     ],
 )
-def test_calls_are_counted_by_the_engines_state(
-    drained: ModuleType, status: int, body: object, calls: int | None
-) -> None:
+def test_calls_are_counted_by_the_engines_state(status: int, body: object, calls: int | None) -> None:
     with engine(status, body) as url:
         assert drained.calls_at(url) == calls
     assert drained.calls_at(url) == 0, "nobody listens there any more"
 
 
 def test_the_command_says_when_calls_are_left(
-    drained: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with engine(200, {"running": [{}], "waiting": 0}) as url:
-        port = url.split(":")[2].split("/")[0]
-        monkeypatch.setenv("AUTELLIX_ENGINE_PORT", port)
-        where = ["--port", port] if drained is autellix_bench.drained else []
-        monkeypatch.setattr("sys.argv", ["drained", *where, "--within", "0"])
+        monkeypatch.setenv("AUTELLIX_ENGINE_PORT", url.split(":")[2].split("/")[0])
+        monkeypatch.setattr("sys.argv", ["drained", "--within", "0"])
         drained.main()
     assert capsys.readouterr().out == "Calls are left in the engine after 0 s.\n"
-    monkeypatch.setattr("sys.argv", ["drained", *where, "--within", "5", "--quiet", "0"])
+    monkeypatch.setattr("sys.argv", ["drained", "--within", "5", "--quiet", "0"])
     drained.main()
     assert capsys.readouterr().out == ""

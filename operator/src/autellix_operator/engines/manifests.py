@@ -15,6 +15,8 @@ CONTAINER = "engine"
 PORT = 8000
 _PORT_NAME = "http"
 
+_DRAINED = ("python3", "-m", "autellix_engine.drained")
+"""Waits until no call is in the engine; images of both kinds have it."""
 _PROBE = {"httpGet": {"path": "/health", "port": _PORT_NAME}, "timeoutSeconds": 5}
 _PROBE_EVERY_S = 5
 _END_S = 30
@@ -147,7 +149,7 @@ def _spread(pool: Pool) -> list[dict[str, Any]]:
 
 def _container(pool: Pool, mounts: list[dict[str, Any]]) -> dict[str, Any]:
     engine = pool.spec["engine"]
-    command, drained = _commands(pool)
+    command = _command(pool)
     starts = -(-engine["startupSeconds"] // _PROBE_EVERY_S)
     return {
         "name": CONTAINER,
@@ -162,7 +164,7 @@ def _container(pool: Pool, mounts: list[dict[str, Any]]) -> dict[str, Any]:
         "readinessProbe": {**_PROBE, "periodSeconds": 2, "failureThreshold": 2},
         # An engine whose queue is long answers late; only one that has been silent for a minute is started anew.
         "livenessProbe": {**_PROBE, "periodSeconds": 10, "failureThreshold": 6},
-        "lifecycle": {"preStop": {"exec": {"command": drained}}},
+        "lifecycle": {"preStop": {"exec": {"command": [*_DRAINED, "--within", str(int(pool.drain_s))]}}},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -172,15 +174,14 @@ def _container(pool: Pool, mounts: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _commands(pool: Pool) -> tuple[list[str], list[str]]:
-    """How the engine is started, and the command that waits until no call is in it."""
+def _command(pool: Pool) -> list[str]:
+    """How the engine is started."""
     engine, model = pool.spec["engine"], pool.spec["model"]
     slots = ["--max-num-seqs", str(engine["slots"])] if "slots" in engine else []
     extra = [*slots, *engine.get("args", ())]
-    within = ["--within", str(int(pool.drain_s))]
     if engine["kind"] == "sim":
         start = ["python3", "-m", "autellix_bench", "engine-sim", "--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104
-        return [*start, "--model", model["name"], *extra], ["python3", "-m", "autellix_bench.drained", *within]
+        return [*start, "--model", model["name"], *extra]
     start = ["python3", "-m", "autellix_engine", "--host", "0.0.0.0", "--port", str(PORT)]  # noqa: S104
     start += ["--model", model["source"], "--served-model-name", model["name"]]
-    return [*start, *(["--", *extra] if extra else [])], ["python3", "-m", "autellix_engine.drained", *within]
+    return [*start, *(["--", *extra] if extra else [])]
