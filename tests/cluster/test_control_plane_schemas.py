@@ -74,7 +74,6 @@ def test_defaults_are_filled_in(control_plane: Cluster, place: str) -> None:
         "maxReplicas": 4,
         "targetWaitSeconds": 1,
         "returningShare": 0.5,
-        "returningWithinSeconds": 60,
         "stabilizationSeconds": 120,
         "idleSeconds": 600,
         "drainSeconds": 300,

@@ -39,7 +39,6 @@ def pool_body(name: str = "tiny", *, scaling: Mapping[str, Any] | None = None, *
                 "maxReplicas": 4,
                 "targetWaitSeconds": 1,
                 "returningShare": 0.5,
-                "returningWithinSeconds": 60,
                 "stabilizationSeconds": 120,
                 "idleSeconds": 600,
                 "drainSeconds": 300,

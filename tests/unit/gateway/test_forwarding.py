@@ -1,8 +1,9 @@
 """A call whose engine vanishes before its first byte, and where it goes then."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import cast
 
 import pytest
@@ -41,6 +42,8 @@ class Vanishing(SaidEngines):
     def __init__(self) -> None:
         super().__init__(A.url, B.url)
         self.vanish: set[str] = set()
+        self.failing: set[str] = set()
+        self.ends: Callable[[], None] = lambda: None
         self.engines: Engines | None = None
         self.sent: list[str] = []
 
@@ -54,6 +57,10 @@ class Vanishing(SaidEngines):
             left = [Member(engine.id, engine.url, engine.pool) for engine in self.engines.all()]
             self.engines.members([member for member in left if member.url != self.sent[-1]])
             raise NotTaken(url)
+        if self.sent[-1] in self.failing:
+            self.ends()
+            yield EngineAnswer(500, (), _body())
+            return
         report = Report(headers[wire.CALL_HEADER], service_s=1.0, wait_s=0.0, level=0)
         yield EngineAnswer(200, ((wire.REPORT_HEADER, report.to_json()),), _body())
 
@@ -110,6 +117,29 @@ async def test_a_call_whose_engine_vanishes_goes_to_another_and_its_program_with
     assert row is not None
     assert (row.home, row.service_s, len(row.threads)) == ("b", 3.0, 0)
     assert served.table.engine_calls == {}
+
+
+@pytest.mark.parametrize("how", ["away", "told to end", "gone"])
+async def test_an_error_of_an_engine_that_ends_is_not_its_answer(how: str) -> None:
+    served = Served()
+    await served.engines.refresh()
+    served.transport.failing = {A.url}
+    if how == "away":
+        served.transport.up.discard(A.url)
+    else:
+        left = {"told to end": [replace(A, accepts=False), B], "gone": [B]}[how]
+        served.transport.ends = lambda: served.engines.members(left)
+    answer = await served.call()
+    assert (answer.status, dict(answer.headers)[wire.ENGINE_HEADER]) == (200, "b")
+    assert served.transport.sent == [A.url, B.url]
+
+
+async def test_an_error_of_an_engine_that_stays_is_passed_on() -> None:
+    served = Served()
+    await served.engines.refresh()
+    served.transport.failing = {A.url}
+    assert (await served.call()).status == 500
+    assert served.transport.sent == [A.url]
 
 
 async def test_without_a_pool_a_call_whose_engines_vanish_is_refused() -> None:

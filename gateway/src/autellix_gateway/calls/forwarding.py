@@ -26,6 +26,8 @@ from autellix_gateway.metrics import Metrics
 
 __all__ = ["Calls"]
 
+_ENGINES_FAULT = 500
+
 
 class Calls:
     """Serves calls on a pool of engines."""
@@ -142,9 +144,7 @@ class Calls:
             engine, home = placed
             self._accounts.dispatch(account, engine, home=home)
             try:
-                answer = await stack.enter_async_context(
-                    self._transport.post(engine.url + call.path, headers, call.body)
-                )
+                answer = await self._asked(stack, engine, call, headers)
             except NotTaken:
                 self._engines.failed(engine.id)
                 tried.add(engine.id)
@@ -153,6 +153,17 @@ class Calls:
                 raise EngineSilent(f"The engine {engine.id} did not begin to answer in time.") from silent
             else:
                 return engine, answer
+
+    async def _asked(
+        self, stack: AsyncExitStack, engine: Engine, call: Forward, headers: dict[str, str]
+    ) -> EngineAnswer:
+        """One engine's answer. An error of an engine that ends is not its answer: such a call was not taken."""
+        async with AsyncExitStack() as attempt:
+            answer = await attempt.enter_async_context(self._transport.post(engine.url + call.path, headers, call.body))
+            if answer.status >= _ENGINES_FAULT and await self._engines.is_leaving(engine):
+                raise NotTaken(f"The engine {engine.id} ended with the call in its hands.")
+            await stack.enter_async_context(attempt.pop_all())
+        return answer
 
     def _place(self, call: Forward, account: Account, tried: set[EngineId]) -> tuple[Engine, bool] | None:
         held = self._accounts.engine_calls(account)

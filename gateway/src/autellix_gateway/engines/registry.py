@@ -135,6 +135,16 @@ class Engines:
         if (known := self._engines.get(engine)) is not None:
             self._put(known, up=False, failures=_FAILURES_UNTIL_DOWN)
 
+    async def is_leaving(self, engine: Engine) -> bool:
+        """Whether an engine whose answer was an error is ending: it takes no calls any more, or is away."""
+        if (now := self._engines.get(engine.id)) is None or now.url != engine.url or not now.accepts:
+            return True
+        try:
+            await self._transport.get_json(f"{engine.url}/health", timeout_s=_ASK_S)
+        except NotTaken:
+            return True
+        return False
+
     async def watch(self, interval_s: float) -> None:
         """Ask every engine again and again, each on its own, until cancelled."""
         self._watch_interval_s = interval_s
