@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from autellix_core.program import CallId, EngineId, Measured, ProgramId
 from autellix_gateway.demand.rows import EngineRow, GatewayRow
@@ -33,7 +33,7 @@ async def filled(url: str, pool: str, *, model: str, count: int) -> None:
             await table.close()
 
 
-async def said_by_another_gateway(table: ProcessTable, pools: dict[str, Sequence[str]], *, model: str) -> None:
+async def said_by_another_gateway(table: ProcessTable, pools: Mapping[str, Sequence[str]], *, model: str) -> None:
     """Until cancelled: a gateway says that it reaches these engines, by pool."""
     engines = tuple(
         EngineRow(id=EngineId(name), pool=pool, models=(model,), up=True, slots=8)
