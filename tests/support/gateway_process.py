@@ -47,8 +47,10 @@ class GatewayProcess:
 
 
 @asynccontextmanager
-async def gateway_process(*flags: str, env: Mapping[str, str] | None = None) -> AsyncIterator[GatewayProcess]:
-    """``python -m autellix_gateway`` with these flags, once it is ready."""
+async def gateway_process(
+    *flags: str, env: Mapping[str, str] | None = None, engines: bool = True
+) -> AsyncIterator[GatewayProcess]:
+    """``python -m autellix_gateway`` with these flags, once it is ready; without engines that answer it never is."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -61,7 +63,7 @@ async def gateway_process(*flags: str, env: Mapping[str, str] | None = None) -> 
 
             async def ready() -> bool:
                 assert process.returncode is None, "the gateway ended"
-                return await gateway.listens() and (await gateway.ready())[0] == 200
+                return await gateway.listens() and (not engines or (await gateway.ready())[0] == 200)
 
             await eventually(ready, "the gateway is ready", tries=3000)
             yield gateway

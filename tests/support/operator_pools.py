@@ -133,6 +133,7 @@ class Surroundings:
         """The Deployment's controllers do all that they would: delete what is too much, make what lacks, start it."""
         found = [entry for entry in self.cluster.all(DEPLOYMENT) if entry["metadata"]["name"] == f"{self.name}-engine"]
         for deployment in found:
+            self._say(deployment["metadata"]["name"])
             wanted = deployment["spec"]["replicas"]
             by_rank = sorted(self.pods, key=lambda pod: (_ready(pod), _cost(pod), pod["metadata"]["name"]))
             for pod in by_rank[: max(0, len(by_rank) - wanted)]:
@@ -142,6 +143,21 @@ class Surroundings:
         if self.starts_well:
             for name in self.names:
                 self.start(name)
+        for deployment in found:
+            self._say(deployment["metadata"]["name"])
+
+    def _say(self, name: str) -> None:
+        """The Deployment's status follows its pods."""
+        deployment = self.cluster.see(DEPLOYMENT, name)
+        updated = [pod for pod in self.pods if pod["metadata"]["labels"]["pod-template-hash"] == _template(deployment)]
+        status = {
+            "observedGeneration": deployment["metadata"]["generation"],
+            "replicas": len(self.pods),
+            "updatedReplicas": len(updated),
+            "readyReplicas": sum(_ready(pod) for pod in self.pods),
+        }
+        if {**deployment.get("status", {}), **status} != deployment.get("status"):
+            self.cluster.edit(DEPLOYMENT, "default", name, {"status": status})
 
     def start(self, name: str) -> None:
         """A pod becomes ready."""
@@ -163,14 +179,21 @@ class Surroundings:
 
 
 def _pod(name: str, pool: str, deployment: Mapping[str, Any]) -> dict[str, Any]:
-    template = str(abs(hash(str(deployment["spec"]["template"]))))
-    labels = {"autellix.dev/pool": pool, "app.kubernetes.io/component": "engine", "pod-template-hash": template}
+    labels = {
+        "autellix.dev/pool": pool,
+        "app.kubernetes.io/component": "engine",
+        "pod-template-hash": _template(deployment),
+    }
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": "default", "labels": labels},
         "status": {"phase": "Pending"},
     }
+
+
+def _template(deployment: Mapping[str, Any]) -> str:
+    return str(abs(hash(str(deployment["spec"]["template"]))))
 
 
 def _ready(pod: Mapping[str, Any]) -> bool:

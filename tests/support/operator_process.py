@@ -101,6 +101,11 @@ class OperatorProcess:
                 stderr=output,
             )
 
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
     def stop(self) -> int:
         """SIGTERM, and its exit status. Fails the test if it does not end."""
         self._process.send_signal(signal.SIGTERM)

@@ -48,6 +48,44 @@ async def test_nothing_is_written_while_nothing_changes() -> None:
     assert about == []
 
 
+async def test_pods_are_listed_again_when_their_deployment_changed_or_after_a_while() -> None:
+    around = Surroundings(manual(2))
+    operator = around.operator()
+    await look(around, operator, times=4)
+
+    async def lists(times: int) -> int:
+        made = len(around.cluster.calls.made)
+        await look(around, operator, times=times)
+        return around.cluster.calls.made[made:].count("list pods")
+
+    assert await lists(45) == 3
+    around.cluster.remove(POD, "default", around.names[0])
+    around.controllers()
+    assert await lists(1) == 1
+    around.starts_well = False
+    around.cluster.edit(POD, "default", around.names[0], {"status": {"phase": "Running", "conditions": []}})
+    around.controllers()
+    assert await lists(5) == 5, "one that is not ready says more than its Deployment does"
+    assert around.status["readyReplicas"] == 1
+
+
+async def test_pods_that_the_operator_marks_are_listed_again() -> None:
+    around = Surroundings(manual(2))
+    operator = around.operator()
+    await look(around, operator, times=4)
+    around.calls = dict.fromkeys(around.names, 1)
+    around.scale({"replicas": 1})
+    await look(around, operator, times=3)
+    (going,) = around.draining
+    around.calls = {}
+    await operator.reconcile("default", around.name)
+    assert COST in around.cluster.see(POD, going)["metadata"]["annotations"]
+    around.scale({"replicas": 2})
+    await look(around, operator, times=3)
+    assert COST not in str(around.pods)
+    assert around.draining == []
+
+
 async def test_counts_of_calls_are_written_no_oftener_than_the_status_interval() -> None:
     around = Surroundings(manual(1))
     operator = around.operator()
@@ -129,7 +167,7 @@ async def test_a_mark_that_was_set_is_taken_off_an_engine_that_stays() -> None:
     await look(around, operator, times=2)
     name = around.names[0]
     around.cluster.edit(POD, "default", name, {"metadata": {"annotations": {COST: "-2147483648", "theirs": "1"}}})
-    await look(around, operator)
+    await look(around)
     assert around.cluster.see(POD, name)["metadata"]["annotations"] == {"theirs": "1"}
 
 
@@ -210,6 +248,7 @@ async def test_nothing_drains_while_engines_are_being_replaced() -> None:
     await look(around, operator, times=2)
     label = {"metadata": {"labels": {"pod-template-hash": "older"}}}
     around.cluster.edit(POD, "default", around.names[0], label)
+    around.controllers()
     around.scale({"replicas": 2})
     await look(around, operator, times=5)
     assert (around.replicas, around.draining) == (3, [])

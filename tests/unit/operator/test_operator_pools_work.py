@@ -78,6 +78,19 @@ async def test_what_failed_is_tried_again_ever_later_and_at_once_when_it_changes
     assert not await is_due(work)
     clock.now_s += 1.0
     assert await is_due(work)
+    around.scale({"replicas": 2})
     work.seen("MODIFIED", around.cluster.see(ENGINE_POOL, "tiny"))
     assert await is_due(work)
     assert around.cluster.all(DEPLOYMENT)
+
+
+async def test_a_status_that_was_written_is_no_reason_to_look() -> None:
+    around, clock = Surroundings(pool_body()), Clock()
+    work = work_on(around, clock)
+    work.seen("ADDED", around.cluster.see(ENGINE_POOL, "tiny"))
+    assert await is_due(work)
+    assert around.status
+    work.seen("MODIFIED", around.cluster.see(ENGINE_POOL, "tiny"))
+    assert not await is_due(work)
+    clock.now_s += 2.0
+    assert await is_due(work)

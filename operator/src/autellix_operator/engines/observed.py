@@ -1,7 +1,7 @@
 """A pool as it stands: its Deployment and pods, and what the gateways know of its engines."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from autellix_core.pools import EngineJSON, PoolJSON
@@ -9,7 +9,7 @@ from autellix_core.program import EngineId
 from autellix_core.scaling import Demand, EngineDemand
 from autellix_operator.engines.pools import Pool
 
-__all__ = ["DELETION_COST", "LOWEST_COST", "Engine", "Rollout", "demand", "engines", "rollout"]
+__all__ = ["DELETION_COST", "LOWEST_COST", "Engine", "Rollout", "agree", "demand", "engines", "reported", "rollout"]
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 """Annotation of a pod: of those that are ready, the one with the lowest goes when its Deployment gets smaller."""
@@ -45,6 +45,7 @@ class Engine:
     trouble: str
     """A sentence about what keeps it from starting, or ""."""
     known: EngineJSON | None
+    """What the gateways know of it."""
 
     @property
     def empty(self) -> bool:
@@ -85,13 +86,33 @@ def rollout(pool: Pool, found: Mapping[str, Any] | None) -> Rollout | None:
     )
 
 
-def engines(pods: Sequence[Mapping[str, Any]], known: PoolJSON | None) -> tuple[Engine, ...]:
+def engines(pods: Sequence[Mapping[str, Any]]) -> tuple[Engine, ...]:
     """The pool's pods by name, without those that have ended."""
-    reports = {} if known is None else {engine["id"]: engine for engine in known["engines"]}
     return tuple(
-        _engine(pod, reports.get(pod["metadata"]["name"]))
+        _engine(pod)
         for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
         if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+    )
+
+
+def reported(found: Sequence[Engine], known: PoolJSON | None) -> tuple[Engine, ...]:
+    """The same, with what the gateways know of each now."""
+    reports = {} if known is None else {engine["id"]: engine for engine in known["engines"]}
+    return tuple(replace(engine, known=reports.get(engine.id)) for engine in found)
+
+
+def agree(deployment: Mapping[str, Any], found: Sequence[Engine]) -> bool:
+    """Whether the Deployment and its pods both say that all are there, as they should be, and ready.
+
+    From then on its status changes when one of them becomes another, is deleted or is no longer ready.
+    """
+    wanted, status = deployment["spec"].get("replicas", 1), deployment.get("status") or {}
+    counts = [status.get(name, 0) for name in ("replicas", "updatedReplicas", "readyReplicas")]
+    return (
+        status.get("observedGeneration") == deployment["metadata"].get("generation")
+        and counts == [wanted] * len(counts)
+        and len(found) == wanted
+        and all(engine.ready and not engine.ending for engine in found)
     )
 
 
@@ -105,7 +126,7 @@ def demand(found: Sequence[Engine], known: PoolJSON, draining: Sequence[str]) ->
     )
 
 
-def _engine(pod: Mapping[str, Any], known: EngineJSON | None) -> Engine:
+def _engine(pod: Mapping[str, Any]) -> Engine:
     metadata, status = pod["metadata"], pod.get("status") or {}
     conditions = {condition["type"]: condition for condition in status.get("conditions", ())}
     return Engine(
@@ -115,7 +136,7 @@ def _engine(pod: Mapping[str, Any], known: EngineJSON | None) -> Engine:
         marked=(metadata.get("annotations") or {}).get(DELETION_COST) == LOWEST_COST,
         template=str((metadata.get("labels") or {}).get("pod-template-hash", "")),
         trouble=_trouble(status, conditions),
-        known=known,
+        known=None,
     )
 
 

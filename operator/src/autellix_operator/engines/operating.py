@@ -41,10 +41,24 @@ class PoolsWork:
         self._resync_s = resync_s
         self._due = due or Due()
         self._failures: dict[Key, int] = {}
+        self._seen: dict[Key, tuple[object, ...]] = {}
 
-    def seen(self, _change: str, pool: Mapping[str, Any]) -> None:
-        """The watch saw a pool; one that is gone is looked at too, and then no more."""
-        self._due.put((pool["metadata"]["namespace"], pool["metadata"]["name"]), urgent=True)
+    def seen(self, change: str, pool: Mapping[str, Any]) -> None:
+        """The watch saw a pool; one that is gone is looked at too, and then no more.
+
+        A change of nothing but its status is our own: were it a reason to look, the next look would follow at once
+        while hundreds of pods start.
+        """
+        metadata = pool["metadata"]
+        key = (metadata["namespace"], metadata["name"])
+        asked = (metadata["uid"], metadata.get("generation"), metadata.get("deletionTimestamp"))
+        if change == "DELETED":
+            self._seen.pop(key, None)
+        elif self._seen.get(key) == asked:
+            return
+        else:
+            self._seen[key] = asked
+        self._due.put(key, urgent=True)
 
     async def work(self) -> None:
         """Until cancelled, or until this replica no longer leads."""

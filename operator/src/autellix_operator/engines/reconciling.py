@@ -18,7 +18,7 @@ from autellix_core.scaling import History
 from autellix_operator.cluster import DEPLOYMENT, ENGINE_POOL, POD, POD_DISRUPTION_BUDGET, SERVICE, Cluster, Kind
 from autellix_operator.engines import manifests
 from autellix_operator.engines.decisions import Decision, Said, decide
-from autellix_operator.engines.observed import DELETION_COST, LOWEST_COST, engines, rollout
+from autellix_operator.engines.observed import DELETION_COST, LOWEST_COST, Engine, agree, engines, reported, rollout
 from autellix_operator.engines.pools import Pool
 from autellix_operator.engines.statuses import VOLATILE, status, troubles
 from autellix_operator.errors import Conflicted, NamespaceEnding, NotThere, OperatorError, Refused
@@ -30,6 +30,8 @@ _FRESH_S = 1.0
 """What the gateways said may be so old: one question serves all pools that are looked at together."""
 _WHOLE_EVERY_S = 60.0
 """How often the Service and the PodDisruptionBudget are looked at too."""
+_PODS_EVERY_S = 30.0
+"""How often pods are listed whose Deployment says that nothing about them has changed: hundreds are megabytes."""
 
 
 @dataclass(slots=True)
@@ -46,6 +48,11 @@ class _Memory:
     """When all children were looked at."""
     applied: dict[str, tuple[str, str]] = field(default_factory=dict)
     """By plural: what was applied, and the version of the object that came of it."""
+    engines: tuple[Engine, ...] = ()
+    """As they were listed last."""
+    listed_at_s: float = -math.inf
+    agreed: str = ""
+    """The Deployment's version with which they agreed, or ""."""
 
 
 class EnginePools:
@@ -99,7 +106,7 @@ class EnginePools:
         known, unknown = await self._known(pool)
         found = await self._cluster.get(DEPLOYMENT, pool.namespace, pool.children)
         seen = rollout(pool, found)
-        pods = engines(await self._cluster.list(POD, pool.namespace, labels={POOL_LABEL: pool.name}), known)
+        pods = reported(await self._engines(pool, found, memory), known)
         now_s = self._now()
         ours = seen is None or seen.ours
         decision = decide(pool, seen if ours else None, pods, known, history=memory.history, now_s=now_s)
@@ -113,6 +120,8 @@ class EnginePools:
         if not ours:
             return
         try:
+            if decision.mark or decision.unmark:
+                memory.agreed = ""
             await self._mark(pool.namespace, decision)
             await self._make(pool, found, decision, memory, now_s)
             memory.refused = ""
@@ -123,6 +132,14 @@ class EnginePools:
                 memory.refused = str(error)
                 await self._tell(pool, troubles(pool.status, said()))
                 await self._write_status(pool, said(), memory, now_s)
+
+    async def _engines(self, pool: Pool, found: Mapping[str, Any] | None, memory: _Memory) -> tuple[Engine, ...]:
+        version = "" if found is None else str(found["metadata"]["resourceVersion"])
+        if not version or memory.agreed != version or self._now() - memory.listed_at_s >= _PODS_EVERY_S:
+            pods = await self._cluster.list(POD, pool.namespace, labels={POOL_LABEL: pool.name})
+            memory.engines, memory.listed_at_s = engines(pods), self._now()
+            memory.agreed = version if found is not None and agree(found, memory.engines) else ""
+        return memory.engines
 
     async def _known(self, pool: Pool) -> tuple[PoolJSON | None, str]:
         """What the gateways say of the pool, or why that is not known."""
