@@ -25,7 +25,7 @@ async def test_just_the_right_checks_fail_on_a_broken_engine(name: str) -> None:
     async with served(BROKEN[name].build(quick())) as url:
         verdicts = await check_engine(url)
     failed = {verdict.check for verdict in verdicts if verdict.word is Word.FAILED}
-    assert failed == BROKEN[name].fails, verdicts
+    assert BROKEN[name].fails <= failed <= BROKEN[name].fails | BROKEN[name].may_fail, verdicts
 
 
 async def test_what_an_engine_cannot_show_is_skipped_with_the_reason() -> None:
