@@ -1,7 +1,8 @@
 """``python -m autellix_engine.drained``: return once no call is in the engine of this container.
 
-A pod's ``preStop``, of a simulated engine too: Kubernetes sends SIGTERM only afterwards. Gateways hear of a pod that ends a moment after it began
-to, so the engine must have been without calls for a while. An engine that is not there any more has none.
+A pod's ``preStop``, of a simulated engine too: Kubernetes sends SIGTERM only afterwards. Gateways hear of a pod that
+ends a moment after it began to, so the engine must have been without calls for a while. An engine that is not there any
+more has none.
 """
 
 import argparse
