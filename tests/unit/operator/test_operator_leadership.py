@@ -86,7 +86,9 @@ async def test_work_is_cancelled_when_the_lease_cannot_be_renewed_and_given_back
     await began.wait()  # the API server is back
     running.cancel()
     await asyncio.wait({running})
-    assert led == [True, False, True, False]
+    # A machine that stands still for longer than the lease loses it once more.
+    assert led == [True, False] * (len(led) // 2)
+    assert len(led) >= 4
     assert "holderIdentity" not in cluster.see(LEASE, "op")["spec"]
 
 
