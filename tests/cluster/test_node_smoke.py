@@ -66,7 +66,10 @@ def test_engines_run_find_each_other_by_name_and_end_when_told(node_cluster: Nod
 
     url = f"http://engine.{node_namespace}.svc.cluster.local/v1/models"
     ask = f"from urllib.request import urlopen; print(urlopen('{url}', timeout=20).read().decode())"
-    said = api.kubectl("exec", first, "--", "python3", "-c", ask, namespace=node_namespace)
+    said = api.until(  # the Service's rules come a moment after its pods are ready
+        "the Service led to an engine",
+        lambda: api.kubectl("exec", first, "--", "python3", "-c", ask, namespace=node_namespace),
+    )
     assert [model["id"] for model in json.loads(said)["data"]] == ["tiny"]
     assert api.kubectl("exec", first, "--", "id", "-u", namespace=node_namespace).strip() == "10001"
 
