@@ -7,12 +7,13 @@ from typing import Any
 
 from autellix_operator.cluster import PROGRAM_SESSION, Cluster
 from autellix_operator.endings import Endings
-from autellix_operator.errors import ClusterError, GatewayAway, NotLeading, OperatorError
+from autellix_operator.errors import ClusterError, NotLeading
 from autellix_operator.known import Known
 from autellix_operator.metrics import Metrics
 from autellix_operator.mirrors import Mirrors
 from autellix_operator.objects import Objects, is_mirrored, key_of, program_of
 from autellix_operator.pacing import Due, Key
+from autellix_operator.rounds import Rounds
 from autellix_operator.sessions import Sessions
 from autellix_operator.status import OPEN_STATES
 
@@ -21,7 +22,7 @@ __all__ = ["Operating"]
 _LOG = logging.getLogger(__name__)
 _WORKERS = 8
 _SILENT_S = 30.0
-_LONGEST_PAUSE_S = 30.0
+_NOT_LEADING_S = 30.0
 _LIST_AGAIN_S = 2.0
 
 
@@ -56,7 +57,7 @@ class Operating:
         self._resync_s = resync_s
         self._leads = leads
         self._due = due or Due()
-        self._failures: dict[Key, int] = {}
+        self._rounds = Rounds(self._due, metrics, kind=PROGRAM_SESSION.kind, look=self._look)
         self._after: dict[Key, Mapping[str, Any]] = {}
 
     def seen(self, change: str, session: Mapping[str, Any]) -> None:
@@ -70,7 +71,7 @@ class Operating:
         if gone is None:
             return
         self._sessions.forget(gone)
-        self._failures.pop(key, None)
+        self._rounds.forget(key)
         # Of a mirrored object that a user deleted the program is ended; a declared one's was, before it went.
         if is_mirrored(gone) and not self._mirrors.was_deleted_by_us(gone) and self._leads():
             self._after[key] = gone
@@ -86,7 +87,7 @@ class Operating:
             tasks.create_task(self._every(self._poll_interval_s, self.poll))
             tasks.create_task(self._every(self._resync_s, self.resync))
             for _ in range(_WORKERS):
-                tasks.create_task(self._worker())
+                tasks.create_task(self._rounds.work())
 
     async def listed(self, again_s: float) -> None:
         """Return once all objects were listed, however often that takes asking."""
@@ -134,33 +135,13 @@ class Operating:
     async def settle(self) -> None:
         """Look at all that is due now, one after another: what the workers do, for tests and for the last moments."""
         while self._due.waiting()[0]:
-            await self._next()
+            await self._rounds.next()
 
-    async def _worker(self) -> None:
-        while True:
-            await self._next()
-
-    async def _next(self) -> None:
-        key = await self._due.take()
+    async def _look(self, key: Key) -> float | None:
         try:
-            with self._metrics.reconciled.labels(PROGRAM_SESSION.kind).time():
-                again = await self._one(key)
-            self._failures.pop(key, None)
+            return await self._one(key)
         except NotLeading:
-            again = _LONGEST_PAUSE_S
-        except OperatorError as error:
-            again = self._failed(key)
-            _LOG.log(
-                logging.INFO if isinstance(error, GatewayAway) else logging.WARNING,
-                "%s/%s is tried again in %.0f s: %s", *key, again, error,
-            )  # fmt: skip
-        except Exception:  # noqa: BLE001 - one object must not stop the others
-            again = self._failed(key)
-            _LOG.exception("%s/%s could not be brought up to date", *key)
-        finally:
-            self._due.done(key)
-        if again is not None:
-            self._due.put(key, in_s=again)
+            return _NOT_LEADING_S
 
     async def _one(self, key: Key) -> float | None:
         if (gone := self._after.get(key)) is not None:
@@ -171,11 +152,6 @@ class Operating:
         if await self._mirrors.settle(key):
             return None
         return await self._sessions.reconcile(key)
-
-    def _failed(self, key: Key) -> float:
-        self._metrics.failures.labels(PROGRAM_SESSION.kind).inc()
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        return float(min(2.0 ** (failures - 1), _LONGEST_PAUSE_S))
 
     def _measure(self) -> None:
         sessions = self._objects.all()

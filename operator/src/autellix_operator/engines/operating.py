@@ -7,15 +7,15 @@ from typing import Any
 
 from autellix_operator.cluster import ENGINE_POOL, Cluster
 from autellix_operator.engines.reconciling import EnginePools
-from autellix_operator.errors import ClusterError, OperatorError
+from autellix_operator.errors import ClusterError
 from autellix_operator.metrics import Metrics
 from autellix_operator.pacing import Due, Key
+from autellix_operator.rounds import Rounds
 
 __all__ = ["PoolsWork"]
 
 _LOG = logging.getLogger(__name__)
 _WORKERS = 4
-_LONGEST_PAUSE_S = 30.0
 _LIST_AGAIN_S = 2.0
 
 
@@ -35,12 +35,11 @@ class PoolsWork:
     ) -> None:
         self._cluster = cluster
         self._pools = pools
-        self._metrics = metrics
         self._namespaces = namespaces
         self._poll_interval_s = poll_interval_s
         self._resync_s = resync_s
         self._due = due or Due()
-        self._failures: dict[Key, int] = {}
+        self._rounds = Rounds(self._due, metrics, kind=ENGINE_POOL.kind, look=self._look)
         self._seen: dict[Key, tuple[object, ...]] = {}
 
     def seen(self, change: str, pool: Mapping[str, Any]) -> None:
@@ -66,7 +65,7 @@ class PoolsWork:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._listing())
             for _ in range(_WORKERS):
-                tasks.create_task(self._worker())
+                tasks.create_task(self._rounds.work())
 
     async def resync(self) -> bool:
         """Have every pool looked at that is there; whether the API server could be asked."""
@@ -83,32 +82,10 @@ class PoolsWork:
 
     async def next(self) -> None:
         """Look at the pool that is due, or wait for one; it is due again in a while."""
-        key = await self._due.take()
-        again: float | None = None
-        try:
-            with self._metrics.reconciled.labels(ENGINE_POOL.kind).time():
-                there = await self._pools.reconcile(*key)
-            self._failures.pop(key, None)
-            again = self._poll_interval_s if there else None
-        except OperatorError as error:
-            again = self._failed(key)
-            _LOG.warning("%s/%s is looked at again in %.0f s: %s", *key, again, error)
-        except Exception:  # noqa: BLE001 - one pool must not stop the others
-            again = self._failed(key)
-            _LOG.exception("%s/%s could not be looked at", *key)
-        finally:
-            self._due.done(key)
-        if again is not None:
-            self._due.put(key, in_s=again)
+        await self._rounds.next()
 
-    def _failed(self, key: Key) -> float:
-        self._metrics.failures.labels(ENGINE_POOL.kind).inc()
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        return float(min(2.0 ** (failures - 1), _LONGEST_PAUSE_S))
-
-    async def _worker(self) -> None:
-        while True:
-            await self.next()
+    async def _look(self, key: Key) -> float | None:
+        return self._poll_interval_s if await self._pools.reconcile(*key) else None
 
     async def _listed(self) -> None:
         while True:
