@@ -21,7 +21,7 @@ from cluster_node import NodeCluster
 from cluster_release import CHART, MODEL, POOL, VALUES, Release, killed, settled
 
 _EXAMPLE = Path(__file__).parents[2] / "manifests" / "examples" / "agent-job.yaml"
-_PUBLISHED = 2e-6
+_ROUNDING_S = 2e-6
 """What rounding of seconds in headers may come to, a call."""
 
 
@@ -186,7 +186,7 @@ def test_an_upgrade_keeps_sessions(release: Release, tmp_path: Path) -> None:
     after = _call(release, token)
     [program] = settled(release, [session]).values()
     assert program["calls"] == 2
-    assert program["service_seconds"] == pytest.approx(before + after, abs=2 * _PUBLISHED)
+    assert program["service_seconds"] == pytest.approx(before + after, abs=2 * _ROUNDING_S)
 
 
 def test_what_stays_after_uninstalling_is_what_the_documentation_says(release: Release) -> None:
@@ -239,7 +239,7 @@ def _accounted(release: Release, programs: list[dict[str, Any]], *, exactly: boo
     table = settled(release, [program["session"] for program in programs])
     for program in programs:
         counted, told = table[program["session"]]["service_seconds"], program["service_s"]
-        rounding = _PUBLISHED * program["calls"]
+        rounding = _ROUNDING_S * program["calls"]
         assert counted >= told - rounding, program
         if exactly:
             assert counted <= told + rounding, program

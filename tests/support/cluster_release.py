@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import time
@@ -19,7 +20,7 @@ from cluster_access import Refused
 from cluster_images import IMAGES
 from cluster_node import NodeCluster
 
-__all__ = ["CHART", "MODEL", "POOL", "VALUES", "Load", "Release", "killed"]
+__all__ = ["CHART", "MODEL", "POOL", "VALUES", "Load", "LoadJob", "Release", "killed", "settled"]
 
 CHART = Path(__file__).parents[2] / "helm" / "autellix"
 MODEL, POOL = "tiny", "sim"
@@ -160,8 +161,6 @@ class Release:
 
     def operator_key(self) -> str:
         """What the operator shows to gateways."""
-        import base64
-
         for secret in self.objects("secret"):
             if "operator-key" in secret.get("data", {}):
                 return base64.b64decode(secret["data"]["operator-key"]).decode()
@@ -253,14 +252,14 @@ class LoadJob:
         return Load(json.loads(said))
 
 
-def killed(program: str, *, holding: str = "") -> int:
+def killed(program: str) -> int:
     """End every process in the cluster's pods whose command line holds these words, with no chance to say anything."""
     count = 0
     for process in psutil.process_iter(["cmdline", "pid"]):
         line = " ".join(process.info["cmdline"] or ())
         with contextlib.suppress(psutil.Error, OSError):
             cgroup = Path(f"/proc/{process.pid}/cgroup").read_text()
-            if program in line and holding in line and "kubepods" in cgroup:
+            if program in line and "kubepods" in cgroup:
                 process.kill()
                 count += 1
     return count
