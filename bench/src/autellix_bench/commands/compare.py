@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     The usual load is what makes the tiny model with 8 places queue, by the simulator's profile of it.
     """
-    loads.arguments(parser, rate=6.0, programs=18, tokens=0.5, gaps=0.02, longest_tokens=8000)
+    loads.arguments(parser, rate=4.0, programs=24, tokens=0.25, gaps=0.02, longest_tokens=8000)
     add = parser.add_argument
     every = list(_SYSTEMS)
     add("--systems", type=names(_SYSTEMS), default=every, metavar="NAME,...", help=f"of {', '.join(every)}")
