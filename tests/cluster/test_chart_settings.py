@@ -126,7 +126,7 @@ def test_the_bundled_redis_is_where_the_gateway_looks() -> None:
     assert password == variables(chart, "redis")["REDISCLI_AUTH"]["valueFrom"]
 
 
-def test_redis_never_evicts_and_keeps_a_log_where_it_has_a_volume() -> None:
+def test_redis_never_evicts_and_keeps_a_log_with_a_claim_and_without() -> None:
     kept = rendered()
     conf = kept.one("ConfigMap", "redis")["data"]["redis.conf"]
     assert "maxmemory-policy noeviction" in conf
@@ -135,7 +135,7 @@ def test_redis_never_evicts_and_keeps_a_log_where_it_has_a_volume() -> None:
     claims = kept.one("StatefulSet", "redis")["spec"]["volumeClaimTemplates"]
     assert claims[0]["spec"]["resources"]["requests"]["storage"] == "2Gi"
     forgetful = rendered({"redis": {"persistence": {"enabled": False}}})
-    assert "appendonly no" in forgetful.one("ConfigMap", "redis")["data"]["redis.conf"]
+    assert "appendonly yes" in forgetful.one("ConfigMap", "redis")["data"]["redis.conf"]
     assert "volumeClaimTemplates" not in forgetful.one("StatefulSet", "redis")["spec"]
     volumes = pod(forgetful, "redis")["spec"]["volumes"]
     assert {"name": "data", "emptyDir": {}} in volumes

@@ -132,7 +132,7 @@ def test_an_operator_killed_is_not_noticed(release: Release) -> None:
 
 def test_redis_killed_is_not_noticed_and_no_service_is_lost_or_doubled(release: Release) -> None:
     with release.load("redis", "--programs=6", "--at-once=6", "--calls=8", "--tokens=100") as job:
-        job.until_under_way()
+        job.until_settled()
         assert killed("redis-server") == 1
         load = job.ended()
     assert (load.lost, load.broken) == ([], 0)

@@ -88,6 +88,24 @@ async def test_a_call_that_was_settled_already_is_not_registered_again(table: Pr
     assert (await row(table)).service_s == 1.5
 
 
+async def test_it_says_which_calls_it_does_not_know_as_settled(
+    table: ProcessTable, clock: TableClock, limits: Limits
+) -> None:
+    completed, aborted, _ = [await table.arrive(arrival(call)) for call in ("completed", "aborted", "under way")]
+    await table.complete(completed.ref, COST)
+    await table.abort(aborted.ref, COST)
+    asked = [CallId(call) for call in ("unheard of", "completed", "under way", "aborted")]
+
+    assert list(await table.unsettled(asked)) == ["unheard of", "under way"]
+    assert list(await table.unsettled([])) == []
+    many = [CallId(f"unheard of {number}") for number in range(2500)]
+    assert list(await table.unsettled([*many, CallId("completed")])) == many
+    clock.pass_(limits.lease_s + limits.remember_s + 1.0)
+    await table.sweep()
+    assert CallId("under way") not in await table.unsettled(asked), "it was swept just now"
+    assert CallId("completed") in await table.unsettled(asked), "it was forgotten"
+
+
 async def test_a_settled_call_stays_known_when_its_program_is_gone(table: ProcessTable) -> None:
     alone = await table.arrive(arrival("c", ProgramId("c"), single_call=True))
     await table.complete(alone.ref, COST)

@@ -113,6 +113,10 @@ class Walk(RuleBasedStateMachine):
         ]
         self.both(lambda table: table.renew(asked))
 
+    @rule(places=st.lists(PLACES, max_size=4))
+    def ask_for_settled(self, places: list[int]) -> None:
+        self.both(lambda table: table.unsettled([self.once(place).call for place in places]))
+
     @rule(place=PLACES, cost=COSTS)
     def complete(self, place: int, cost: Measured) -> None:
         self._settle(self.under_way(place), cost, completed=True)

@@ -74,6 +74,35 @@ async def test_calls_under_way_outlive_a_server_that_is_killed_and_started_again
     assert await engine_calls(shared) == {}
 
 
+async def test_a_server_that_starts_again_without_its_last_writes_is_told_them_again(
+    server: RedisServer, shared: RedisTable
+) -> None:
+    table = FallbackTable(shared, LIMITS)
+    refs = [(await table.arrive(arrival(f"c{number}", f"p{number % 3}"))).ref for number in range(9)]
+    for ref in refs:
+        await table.dispatch(ref, ENGINE, home=True)
+    assert await table.complete(refs[0], Measured(service_s=0.5))
+    server.save()
+    late = (await table.arrive(arrival("late"))).ref
+    for ref in (*refs[1:6], late):
+        assert await table.complete(ref, Measured(service_s=0.5))
+    server.stop()
+    with pytest.raises(TableAway):
+        await table.ping()
+
+    server.start()
+    await until_it_is_back(table)
+
+    rows = await shared.programs()
+    assert (sum(row.calls for row in rows), sum(row.service_s for row in rows)) == (10, 3.5)
+    assert sum(len(row.threads) for row in rows) == 3
+    assert await engine_calls(shared) == {ENGINE: 3}
+    for ref in refs[6:]:
+        assert await table.complete(ref, Measured(service_s=0.5))
+    assert sum(row.service_s for row in await shared.programs()) == 5.0
+    assert await engine_calls(shared) == {}
+
+
 async def test_totals_are_exact_through_a_server_that_hangs_and_then_does_what_it_was_asked(
     server: RedisServer, shared: RedisTable
 ) -> None:

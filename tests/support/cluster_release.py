@@ -240,6 +240,17 @@ class LoadJob:
             lambda: sum(program["active_calls"] for program in self.release.programs().values()) >= calls,
         )
 
+    def until_settled(self, calls: int = 12) -> None:
+        """Until so many calls were settled, long ago and just now, and others are in engines."""
+
+        def settled() -> bool:
+            programs = self.release.programs().values()
+            active = [program for program in programs if program["active_calls"]]
+            settled_calls: int = sum(program["calls"] - program["active_calls"] for program in active)
+            return settled_calls >= calls
+
+        self.release.node.cluster.until(f"{calls} calls of the load {self.name} were settled", settled)
+
     def ended(self, *, within_s: float = 150) -> Load:
         """What it came to, once it is done."""
         cluster, namespace = self.release.node.cluster, self.release.namespace

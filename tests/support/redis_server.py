@@ -20,7 +20,7 @@ _START_S = 10.0
 
 
 class RedisServer:
-    """One redis-server on a unix socket, which keeps nothing when it stops."""
+    """One redis-server on a unix socket, which keeps nothing when it stops but what :meth:`save` wrote."""
 
     def __init__(self, binary: str, folder: Path) -> None:
         self._binary = binary
@@ -66,8 +66,15 @@ class RedisServer:
             self._process = None
         self._socket.unlink(missing_ok=True)
 
+    def save(self) -> None:
+        """Write down what there is: it starts with that, and without what comes later."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self._socket))
+            connection.sendall(b"SAVE\r\n")
+            assert connection.recv(64) == b"+OK\r\n"
+
     def restart(self) -> None:
-        """Kill it and start it again, empty."""
+        """Kill it and start it again, with what was saved."""
         self.stop()
         self.start()
 

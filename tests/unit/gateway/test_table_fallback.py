@@ -83,6 +83,7 @@ VERBS: dict[str, Callable[[ProcessTable, CallRef], Awaitable[Any]]] = {
     "abort": lambda table, ref: table.abort(ref, COST),
     "end_session": lambda table, _: table.end_session(P),
     "sweep": lambda table, _: table.sweep(),
+    "unsettled": lambda table, ref: table.unsettled([ref.call]),
     "program": lambda table, _: table.program(P),
     "programs": lambda table, _: table.programs(active_since=0.0),
     "publish": lambda table, _: table.publish("g", b"row", ttl_s=5.0),

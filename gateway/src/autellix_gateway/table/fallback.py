@@ -12,13 +12,15 @@ What stays true:
 * A call that ended while the primary was away is in the journal; one under way is registered on the primary before
   the primary is used again. Both go through ``arrive`` and ``complete``, which happen once a call however often they
   are sent, so a verb that failed may as well have been done.
+* A primary that goes on without the last seconds of what it was told is told them again (:mod:`told`), whether or not
+  it was noticed to be away.
 * Between the last look at an empty journal and the switch back nothing is awaited, so nothing falls in the gap.
 
 What is lost: journal entries beyond its bound, and calls whose session another gateway ended meanwhile (both counted);
 what a call cost after another gateway swept it; and which replayed calls ran side by side: they are replayed one after
 another, so a critical path may come out longer than it was. A primary that comes back empty starts every program at
-zero; this gateway's calls are registered there again. Meanwhile a gateway knows the programs whose calls it served, no
-others.
+zero; this gateway's calls are registered there again, with those of the last seconds. Meanwhile a gateway knows the
+programs whose calls it served, no others.
 """
 
 import asyncio
@@ -46,6 +48,7 @@ from autellix_gateway.table.protocol import (
     Swept,
     TableAway,
 )
+from autellix_gateway.table.told import Ended, Told
 
 __all__ = ["FallbackTable", "Reconciled"]
 
@@ -55,10 +58,10 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """What a probe told the primary when it was back."""
+    """What a probe told the primary."""
 
     entries: int
-    """Calls that ended meanwhile, and sessions that were opened."""
+    """Calls that ended, and sessions that were opened, while it was away; and those that it knew once and lost."""
     dropped: int
     """Entries that could not be told: see the module's text."""
 
@@ -87,12 +90,14 @@ class FallbackTable:
         journal_at_most: int = 10_000,
     ) -> None:
         self._primary = primary
-        self._limits = limits
         self._clock = clock
+        # A call settled so long ago is still remembered, also if it was swept a lease after its gateway fell silent.
+        self._remembered_s = limits.remember_s - limits.lease_s
         self._local = MemoryTable(limits, clock, fences=itertools.count(-1, -1))
         self._calls: dict[CallId, _UnderWay] = {}
         self._journal = Journal(journal_at_most)
         self._ended: set[ProgramId] = set()
+        self._told = Told(journal_at_most, clock, remembered_s=self._remembered_s)
         self._heard_at = clock()
         self._degraded = False
 
@@ -102,12 +107,15 @@ class FallbackTable:
         return self._degraded
 
     async def probe(self) -> Reconciled | None:
-        """Try a primary that was away; to be called every few seconds. None if there was nothing to do, or it is still
-        away; otherwise it is in use again."""
-        if not self._degraded and not self._journal:
-            return None
+        """Try a primary that was away, and find out what one that was not has lost; to be called every few seconds.
+        None if there was nothing to do, or it is still away; otherwise it is in use, and knows everything."""
+        was_away = self._degraded
         try:
-            await self._primary.ping()
+            if was_away:
+                await self._primary.ping()
+            await self._note_lost(even_new=was_away)
+            if not (self._degraded or self._journal or self._ended):
+                return None
             entries = await self._reconcile()
         except TableAway as away:
             self._leave(away)
@@ -115,8 +123,10 @@ class FallbackTable:
         self._degraded = False  # no await since the last look at the journal
         self._heard_at = self._clock()
         reconciled = Reconciled(entries=entries, dropped=self._journal.take_dropped())
+        about = "is in use again" if was_away else "has caught up"
         _LOG.warning(
-            "the shared process table is in use again: told %(entries)d, dropped %(dropped)d", asdict(reconciled)
+            "the shared process table %(about)s: told %(entries)d, dropped %(dropped)d",
+            {"about": about, **asdict(reconciled)},
         )
         return reconciled
 
@@ -129,6 +139,7 @@ class FallbackTable:
             row = await self._local.start_session(program, tenant=tenant, model=model, mirror=mirror)
             self._journal.note(Started(program, tenant, model, mirror))
         else:
+            self._told.note(Started(program, tenant, model, mirror))
             here = self._local.known(program)
             self._local.adopt(replace(row, threads=MappingProxyType({}) if here is None else here.threads))
         return row
@@ -177,10 +188,12 @@ class FallbackTable:
     async def end_session(self, program: ProgramId) -> Program | None:
         row = await self._local.end_session(program)
         try:
-            return await self._ask(lambda: self._primary.end_session(program))
+            ended = await self._ask(lambda: self._primary.end_session(program))
         except TableAway:
             self._ended.add(program)
             return row
+        self._told.note(Ended(program))
+        return ended
 
     async def sweep(self) -> Swept:
         here = await self._local.sweep()
@@ -190,6 +203,12 @@ class FallbackTable:
             return await self._ask(self._primary.sweep)
         except TableAway:
             return here
+
+    async def unsettled(self, calls: Sequence[CallId]) -> Sequence[CallId]:
+        try:
+            return await self._ask(lambda: self._primary.unsettled(calls))
+        except TableAway:
+            return await self._local.unsettled(calls)
 
     async def program(self, program: ProgramId) -> Program | None:
         try:
@@ -243,6 +262,9 @@ class FallbackTable:
         if not self._degraded:
             _LOG.warning("serving without the shared process table: %s", away)
         self._degraded = True
+        self._doubt_calls()
+
+    def _doubt_calls(self) -> None:
         for call in self._calls.values():
             call.is_current = False
 
@@ -258,23 +280,25 @@ class FallbackTable:
         thread, row = self._local.under_way(ref.call), self._local.known(ref.program)
         settled = await (self._local.complete if completed else self._local.abort)(ref, measured)
 
-        def note() -> None:
+        def note(kept: Journal | Told) -> None:
             if call is not None and (there is None or there.fence):
                 engine = thread.engine if thread else None
                 home = row is not None and engine is not None and row.home == engine
-                self._journal.note(Settled(call.arrival, there, engine, home, measured, completed))
+                kept.note(Settled(call.arrival, there, engine, home, measured, completed))
 
         if there is None and not self._degraded:
             return settled  # its session was ended elsewhere while it ran here: the primary cannot take it
         try:
             verb = self._primary.complete if completed else self._primary.abort
-            return await self._ask(lambda: verb(there or ref, measured))
+            answer = await self._ask(lambda: verb(there or ref, measured))
         except TableAway:
-            note()
+            note(self._journal)
             return settled
         except asyncio.CancelledError:
-            note()  # it may or may not have been done: probe settles that
+            note(self._journal)  # it may or may not have been done: probe settles that
             raise
+        note(self._told)
+        return answer
 
     async def _renew_there(self, calls: Sequence[Progress]) -> Sequence[CallRef]:
         """Renew on the primary; returns the callers' references of calls to wind up.
@@ -295,14 +319,23 @@ class FallbackTable:
 
     def _is_remembered(self) -> bool:
         """Whether the primary still remembers each call that was settled since it was last heard of."""
-        return self._clock() - self._heard_at < self._limits.remember_s - self._limits.lease_s
+        return self._clock() - self._heard_at < self._remembered_s
+
+    async def _note_lost(self, *, even_new: bool) -> None:
+        """Have what the primary was told and has lost told again. Raises :class:`TableAway`."""
+        lost = await self._told.lost(self._primary, even_new=even_new)
+        self._ended.update(entry.program for entry in lost if isinstance(entry, Ended))
+        self._journal.note_earlier([entry for entry in lost if not isinstance(entry, Ended)])
+        if lost:
+            self._doubt_calls()
 
     async def _reconcile(self) -> int:
         """Tell the primary everything; returns how many journal entries. Raises :class:`TableAway`."""
         remembered, entries = self._is_remembered(), 0
         while True:
             if self._journal:
-                await self._journal.replay_one(self._primary, remembered=remembered)
+                if (news := await self._journal.replay_one(self._primary, remembered=remembered)) is not None:
+                    self._told.note(news)
                 entries += 1
             elif (call := next((call for call in self._calls.values() if not call.is_current), None)) is not None:
                 await self._restore(call, remembered=remembered)
@@ -310,6 +343,7 @@ class FallbackTable:
                 program = next(iter(self._ended))
                 await self._primary.end_session(program)
                 self._ended.discard(program)
+                self._told.note(Ended(program))
             else:
                 return entries
 

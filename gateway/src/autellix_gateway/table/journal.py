@@ -1,6 +1,7 @@
 """What happened while the shared table was away, to be told to it when it is back."""
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from autellix_core.program import EngineId, Measured, ProgramId
@@ -55,6 +56,14 @@ class Journal:
             self._dropped += 1
         self._entries.append(entry)
 
+    def note_earlier(self, entries: Sequence[Started | Settled]) -> None:
+        """Put entries before all others: they were told once, before the others happened, and were lost since."""
+        for entry in reversed(entries):
+            if len(self._entries) >= self._at_most:
+                self._dropped += 1
+            else:
+                self._entries.appendleft(entry)
+
     def drop(self) -> None:
         """Count something that will not be told."""
         self._dropped += 1
@@ -64,29 +73,34 @@ class Journal:
         dropped, self._dropped = self._dropped, 0
         return dropped
 
-    async def replay_one(self, table: ProcessTable, *, remembered: bool) -> None:
-        """Tell ``table`` the oldest entry, which leaves the journal once it is done.
+    async def replay_one(self, table: ProcessTable, *, remembered: bool) -> Started | Settled | None:
+        """Tell ``table`` the oldest entry, which leaves the journal once it is done; returned if it was news.
 
         ``remembered``: the table still knows every call that was settled since it was last heard of, so a call that
         it does not know was lost with its data, and may arrive there again without counting twice.
         """
         entry = self._entries[0]
+        was_news = False
         try:
             if isinstance(entry, Started):
                 await table.start_session(entry.program, tenant=entry.tenant, model=entry.model, mirror=entry.mirror)
+                was_news = True
             else:
-                await _settle(table, entry, remembered=remembered)
+                was_news = await _settle(table, entry, remembered=remembered)
         except (SessionEnded, TooManyPrograms):
             self._dropped += 1
         if self._entries and self._entries[0] is entry:
             self._entries.popleft()
+        return entry if was_news else None
 
 
-async def _settle(table: ProcessTable, entry: Settled, *, remembered: bool) -> None:
-    if entry.ref is not None and (await _settle_as(table, entry, entry.ref) or not remembered):
-        return
+async def _settle(table: ProcessTable, entry: Settled, *, remembered: bool) -> bool:
+    if entry.ref is not None and await _settle_as(table, entry, entry.ref):
+        return True
+    if entry.ref is not None and not remembered:
+        return False
     admission = await table.arrive(entry.arrival)
-    await _settle_as(table, entry, admission.ref)
+    return await _settle_as(table, entry, admission.ref)
 
 
 async def _settle_as(table: ProcessTable, entry: Settled, ref: CallRef) -> bool:

@@ -132,6 +132,9 @@ class MemoryTable:
     async def abort(self, ref: CallRef, measured: Measured) -> bool:
         return self._settle(ref, measured, completed=False)
 
+    async def unsettled(self, calls: Sequence[CallId]) -> Sequence[CallId]:
+        return tuple(call for call in calls if call not in self._settled)
+
     async def end_session(self, program: ProgramId) -> Program | None:
         row = self._rows.get(program)
         return None if row is None else self._put(transitions.end(row, now=self._clock()))

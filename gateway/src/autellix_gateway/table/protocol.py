@@ -157,6 +157,9 @@ class ProcessTable(Protocol):
     async def abort(self, ref: CallRef, measured: Measured) -> bool:
         """The same for a call that did not finish."""
 
+    async def unsettled(self, calls: Sequence[CallId]) -> Sequence[CallId]:
+        """Those of these calls that it does not know as settled: under way, never heard of, lost or long forgotten."""
+
     async def end_session(self, program: ProgramId) -> Program | None:
         """End a program; None if there is no such program. Its calls under way still settle."""
 

@@ -15,7 +15,7 @@ from redis.asyncio import BlockingConnectionPool, Redis, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from autellix_core.program import EngineId, Measured, Program, ProgramId
+from autellix_core.program import CallId, EngineId, Measured, Program, ProgramId
 from autellix_gateway.table import records, refusals, scripts
 from autellix_gateway.table.memory import FORGET_AT_SETTLING
 from autellix_gateway.table.protocol import (
@@ -45,7 +45,7 @@ _VERBS = (
     "published",
 )
 _PAGE = 1000
-"""Rows that one script reads for a listing; more would hold up every other verb of the pool."""
+"""Rows or calls that are read at once; more would hold up every other verb of the pool."""
 _FORGET_FACTOR = 20
 """A round of the sweep forgets so many settled calls for each lease or program it looks at: they cost far less."""
 _CONNECTIONS = 64
@@ -160,6 +160,15 @@ class RedisTable:
 
     async def abort(self, ref: CallRef, measured: Measured) -> bool:
         return await self._settle(ref, measured, completed=False)
+
+    async def unsettled(self, calls: Sequence[CallId]) -> Sequence[CallId]:
+        unsettled: list[CallId] = []
+        for start in range(0, len(calls), _PAGE):
+            page: list[str] = list(calls[start : start + _PAGE])
+            async with _errors():
+                stamps = await self._client.zmscore(self._keys[_KEYS.index("settled")], page)
+            unsettled += [CallId(call) for call, at in zip(page, stamps, strict=True) if at is None]
+        return tuple(unsettled)
 
     async def end_session(self, program: ProgramId) -> Program | None:
         reply = dict(await self._run("end_session", program=program))

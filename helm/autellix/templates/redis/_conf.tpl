@@ -1,4 +1,5 @@
-{{/* The process table's rows and their indices belong together, so Redis must never evict. */}}
+{{/* The process table's rows and their indices belong together, so Redis must never evict. It keeps its log without a
+     claim as well: a container that starts again finds it in the pod's own volume. */}}
 {{- define "autellix.redisConf" -}}
 bind * -::*
 port 6379
@@ -7,11 +8,7 @@ maxmemory-policy noeviction
 {{- with .Values.redis.maxmemory }}
 maxmemory {{ . }}
 {{- end }}
-{{- if .Values.redis.persistence.enabled }}
 appendonly yes
 appendfsync everysec
-{{- else }}
-appendonly no
-{{- end }}
 save ""
 {{- end }}
