@@ -57,9 +57,9 @@ bench: $(PROJECT) $(ENGINE) $(PEERS) ## The whole evaluation, simulated and besi
 	python -m autellix_bench report .bench/evaluation
 
 .PHONY: bench-overload
-bench-overload: $(PROJECT) $(ENGINE) $(PEERS) ## The comparison where calls queue for long, without LiteLLM and plain round robin: forty minutes
+bench-overload: $(PROJECT) $(ENGINE) $(PEERS) ## Some systems of the comparison where calls queue for long: twenty minutes
 	python -m autellix_bench compare --out .bench/overload --level-bounds $(TINY_LEVELS) --rate 2 --programs 150 \
-		--systems direct-round-robin,vllm-router-cache-aware,vllm-router-programs,sglang-router-cache-aware,autellix-stock-engines,autellix $(ARGS)
+		--systems direct-round-robin,vllm-router-programs,autellix $(ARGS)
 
 .PHONY: bench-check
 bench-check: $(PROJECT) ## Simulated scenarios against the ranges that are accepted of them: a minute
