@@ -8,6 +8,7 @@ knows it. That finds a loss whether or not anyone noticed that the table was awa
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from autellix_core.program import ProgramId
 from autellix_gateway.table.journal import Settled, Started
@@ -27,6 +28,9 @@ class Ended:
     program: ProgramId
 
 
+_Entry: TypeAlias = Settled | Started | Ended
+
+
 class Told:
     """At most so many entries, the oldest let go for the newest, since they are the least likely to be lost.
 
@@ -35,22 +39,22 @@ class Told:
     """
 
     def __init__(self, at_most: int, clock: Callable[[], float], *, remembered_s: float) -> None:
-        self._entries: deque[tuple[float, Settled | Started | Ended]] = deque(maxlen=at_most)
+        self._entries: deque[tuple[float, _Entry]] = deque(maxlen=at_most)
         self._clock = clock
         self._remembered_s = remembered_s
 
-    def note(self, entry: Settled | Started | Ended) -> None:
+    def note(self, entry: _Entry) -> None:
         """Keep what the table was told just now."""
         self._entries.append((self._clock(), entry))
 
-    async def lost(self, table: ProcessTable, *, even_new: bool) -> list[Settled | Started | Ended]:
+    async def lost(self, table: ProcessTable, *, even_new: bool) -> list[_Entry]:
         """What ``table`` does not know any more, in the order in which it was told; nothing is asked for twice.
 
         Entries too new to be safe are left for later, unless ``even_new``: the table has come back, so it has lost
-        by now what it was going to lose. Raises :class:`TableAway`, and then all is asked for again.
+        by now what it was going to lose. Raises ``TableAway``, and then all is asked for again.
         """
         now = self._clock()
-        asked: list[tuple[float, Settled | Started | Ended]] = []
+        asked: list[tuple[float, _Entry]] = []
         while self._entries and (even_new or now - self._entries[0][0] >= _SAFE_AFTER_S):
             asked.append(self._entries.popleft())
         try:
@@ -60,10 +64,10 @@ class Told:
             raise
 
 
-async def _unknown(table: ProcessTable, entries: list[Settled | Started | Ended]) -> list[Settled | Started | Ended]:
+async def _unknown(table: ProcessTable, entries: list[_Entry]) -> list[_Entry]:
     calls = [entry.arrival.call for entry in entries if isinstance(entry, Settled)]
     unsettled = set(await table.unsettled(calls)) if calls else set()
-    unknown: list[Settled | Started | Ended] = []
+    unknown: list[_Entry] = []
     for entry in entries:
         match entry:
             case Settled():
