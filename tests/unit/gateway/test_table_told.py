@@ -167,6 +167,24 @@ async def test_sessions_that_were_opened_and_ended_are_told_again(stage: Stage) 
     assert stage.row(ended).ended_at is not None
 
 
+async def test_a_session_that_was_lost_whole_comes_back_ended(stage: Stage) -> None:
+    """And one whose end alone is remembered here, since the table forgot it long ago, does not come back."""
+    await stage.table.end_session(ProgramId("gone"))
+    image = stage.image()
+    await stage.table.start_session(P, tenant="ann", model="model")
+    ref = (await stage.table.arrive(arrival("c"))).ref
+    await stage.table.complete(ref, COST)
+    await stage.table.end_session(P)
+    stage.go_on_from(image)
+
+    stage.clock.pass_(SAFE_S)
+    assert await stage.table.probe() is not None
+
+    assert stage.row().ended_at is not None
+    assert stage.row().service_s == 1.5
+    assert stage.shared.known(ProgramId("gone")) is None
+
+
 async def test_what_could_not_be_asked_for_is_asked_for_later(stage: Stage) -> None:
     image = stage.image()
     ref = (await stage.table.arrive(arrival("c"))).ref

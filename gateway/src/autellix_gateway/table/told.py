@@ -68,15 +68,20 @@ async def _unknown(table: ProcessTable, entries: list[_Entry]) -> list[_Entry]:
     calls = [entry.arrival.call for entry in entries if isinstance(entry, Settled)]
     unsettled = set(await table.unsettled(calls)) if calls else set()
     unknown: list[_Entry] = []
+    told_again: set[ProgramId] = set()
     for entry in entries:
         match entry:
             case Settled():
-                is_known = entry.arrival.call not in unsettled
+                program, is_known = entry.arrival.program, entry.arrival.call not in unsettled
             case Started():
-                is_known = await table.program(entry.program) is not None
+                program = entry.program
+                is_known = await table.program(program) is not None
             case Ended():
-                row = await table.program(entry.program)
-                is_known = row is None or row.ended_at is not None
+                program = entry.program
+                row = await table.program(program)
+                # One that is gone stays gone, unless what came before its end brings it back.
+                is_known = program not in told_again if row is None else row.ended_at is not None
         if not is_known:
             unknown.append(entry)
+            told_again.add(program)
     return unknown
