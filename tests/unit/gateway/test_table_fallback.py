@@ -4,69 +4,29 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autellix_core.program import CallId, EngineId, Measured, Program, ProgramId
-from autellix_gateway.table.fallback import FallbackTable, Reconciled
+from autellix_core.program import EngineId, Measured, ProgramId
+from autellix_gateway.table.fallback import Reconciled
 from autellix_gateway.table.memory import MemoryTable
 from autellix_gateway.table.protocol import (
     Admission,
     Arrival,
     CallRef,
-    Limits,
     ProcessTable,
     Progress,
     SessionEnded,
     TableAway,
     TooManyPrograms,
 )
-from distant_table import DistantTable
-from table_clock import TableClock
+from fallback_stage import COST, E0, LIMITS, P, Stage, arrival
 
-LIMITS = Limits(session_ttl_s=1000.0, remember_s=100.0, lease_s=10.0, programs_per_tenant=3)
-P, Q = ProgramId("p"), ProgramId("q")
-E0, E1 = EngineId("e0"), EngineId("e1")
-COST = Measured(service_s=1.5, wait_s=0.25, prompt_tokens=100, output_tokens=20)
-
-
-class Stage:
-    """A gateway's table before a primary that can be away."""
-
-    def __init__(self, *, journal_at_most: int = 100) -> None:
-        self.clock = TableClock()
-        self.shared = MemoryTable(LIMITS, self.clock)
-        self.distant = DistantTable(self.shared)
-        self.table = FallbackTable(
-            cast(ProcessTable, self.distant), LIMITS, clock=self.clock, journal_at_most=journal_at_most
-        )
-
-    async def go_away(self) -> None:
-        """The primary goes, and the gateway has noticed."""
-        self.distant.leave()
-        with pytest.raises(TableAway):
-            await self.table.ping()
-
-    async def come_back(self) -> Reconciled:
-        """The primary is back, and the gateway has noticed."""
-        self.distant.come_back()
-        reconciled = await self.table.probe()
-        assert reconciled is not None
-        assert not self.table.degraded
-        return reconciled
-
-    def row(self, program: ProgramId = P) -> Program:
-        """As the primary has it."""
-        row = self.shared.known(program)
-        assert row is not None
-        return row
-
-
-def arrival(call: str, program: ProgramId = P, *, single_call: bool = False) -> Arrival:
-    return Arrival(program, CallId(call), "ann", "model", single_call)
+Q = ProgramId("q")
+E1 = EngineId("e1")
 
 
 @pytest.fixture

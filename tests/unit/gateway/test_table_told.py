@@ -1,59 +1,14 @@
 """A shared table that goes on without the last of what it was told is told it again."""
 
-import copy
 import random
-from typing import cast
 
 import pytest
 
-from autellix_core.program import CallId, EngineId, Measured, Program, ProgramId
-from autellix_gateway.table.fallback import FallbackTable
-from autellix_gateway.table.memory import MemoryTable
-from autellix_gateway.table.protocol import Arrival, Limits, ProcessTable, TableAway
-from distant_table import DistantTable
-from table_clock import TableClock
+from autellix_core.program import CallId, Measured, ProgramId
+from fallback_stage import COST, E0, LIMITS, P, Stage, arrival, twin
 
-LIMITS = Limits(session_ttl_s=1000.0, remember_s=100.0, lease_s=10.0)
-P = ProgramId("p")
-E0 = EngineId("e0")
-COST = Measured(service_s=1.5, wait_s=0.25, prompt_tokens=100, output_tokens=20)
 SAFE_S = 6.0
 """Long enough for what was told to be asked for."""
-
-
-class Stage:
-    """A gateway's table before a primary that can forget."""
-
-    def __init__(self) -> None:
-        self.clock = TableClock()
-        self.shared = MemoryTable(LIMITS, self.clock)
-        self.distant = DistantTable(self.shared)
-        self.table = FallbackTable(cast(ProcessTable, self.distant), LIMITS, clock=self.clock)
-
-    def image(self) -> MemoryTable:
-        """The primary as it is now, to go on from later."""
-        return twin(self.shared)
-
-    def go_on_from(self, image: MemoryTable) -> None:
-        self.shared = self.distant.table = image
-
-    def row(self, program: ProgramId = P) -> Program:
-        row = self.shared.known(program)
-        assert row is not None
-        return row
-
-
-def twin(table: MemoryTable) -> MemoryTable:
-    """One that goes its own way from here, by the same clock. Rows do not change, so they are shared."""
-    other = copy.copy(table)
-    for name, value in vars(table).items():
-        if not isinstance(value, TableClock):
-            setattr(other, name, copy.copy(value))
-    return other
-
-
-def arrival(call: str, program: ProgramId = P) -> Arrival:
-    return Arrival(program, CallId(call), "ann", "model")
 
 
 @pytest.fixture
@@ -66,15 +21,11 @@ async def test_a_completion_that_was_lost_is_told_again_before_the_table_is_used
     await stage.table.dispatch(ref, E0, home=True)
     image = stage.image()
     await stage.table.complete(ref, COST)
-    stage.distant.leave()
-    with pytest.raises(TableAway):
-        await stage.table.ping()
+    await stage.go_away()
 
     stage.go_on_from(image)
-    stage.distant.come_back()
-    reconciled = await stage.table.probe()
+    reconciled = await stage.come_back()
 
-    assert reconciled is not None
     assert (reconciled.entries, reconciled.dropped) == (1, 0)
     assert not stage.table.degraded
     row = stage.row()
